@@ -1,0 +1,1 @@
+//! What TCP states, flags, errnos and sysctls mean, in English and Simplified Chinese.

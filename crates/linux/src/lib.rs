@@ -1,0 +1,1 @@
+//! Reads TCP sockets from the Linux kernel: sock_diag, BPF, /proc, namespaces.
