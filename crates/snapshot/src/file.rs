@@ -64,7 +64,7 @@ where
     // The head is the object without its closing brace and without the keys that follow.
     let mut head = serde_json::to_value(snapshot).map_err(io::Error::from)?;
     if let Some(object) = head.as_object_mut() {
-        for key in ["sockets", "processes", "socket_count", "eleven_snapshot"] {
+        for key in ["sockets", "reader", "processes", "socket_count", "eleven_snapshot"] {
             object.remove(key);
         }
     }
@@ -82,7 +82,11 @@ where
     })?;
     let processes = serde_json::to_string(&tail.processes).map_err(io::Error::from)?;
     let notes = serde_json::to_string(&tail.notes).map_err(io::Error::from)?;
-    writeln!(out, "\n],\n\"processes\":{processes},\n\"late_notes\":{notes},\n\"socket_count\":{count}}}")?;
+    let reader = serde_json::to_string(&tail.reader).map_err(io::Error::from)?;
+    writeln!(
+        out,
+        "\n],\n\"reader\":{reader},\n\"processes\":{processes},\n\"late_notes\":{notes},\n\"socket_count\":{count}}}"
+    )?;
     out.flush()?;
     Ok(count)
 }
@@ -90,6 +94,8 @@ where
 /// What is known only after the last socket.
 #[derive(Clone, Debug, Default)]
 pub struct Tail {
+    /// How the sockets were read.
+    pub reader: Option<crate::ReaderKind>,
     /// The processes that own sockets.
     pub processes: Vec<crate::Process>,
     /// What could not be seen.

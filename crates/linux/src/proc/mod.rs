@@ -1,0 +1,6 @@
+//! What the text files below `/proc` tell.
+
+pub mod counters;
+pub mod limits;
+pub mod sockets;
+pub mod sysctl;

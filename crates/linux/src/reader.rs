@@ -1,0 +1,302 @@
+//! Reading a host's sockets by the best way there is, and saying so when it is not the best.
+
+use std::ops::ControlFlow;
+use std::thread;
+
+use eleven_snapshot::{ReaderKind, Socket, SocketKind};
+use eleven_tcp::{State, StateSet};
+
+use crate::bpf::{self, GroupKeys, SocketGroup};
+use crate::namespace::{NamespaceChoice, NamespaceHandle};
+use crate::owners::{OwnerReader, Owners};
+use crate::sock_diag::{self, DumpEnd, Request};
+use crate::{Cgroups, Labels, ReadError, namespace, proc};
+
+/// From this many sockets on, counting in the kernel costs less than a dump, loading the
+/// program (some 50 ms) included.
+const BPF_WORTH_SOCKETS: u64 = 60_000;
+
+/// How sockets are read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReaderChoice {
+    /// The best there is: BPF to count a large host, netlink, `/proc` where that is refused.
+    #[default]
+    Auto,
+    /// BPF iterators, and netlink for rows.
+    Bpf,
+    /// sock_diag.
+    Netlink,
+    /// The text tables.
+    Proc,
+}
+
+impl ReaderChoice {
+    /// The way to look up owners that goes with it.
+    fn owner_reader(self) -> OwnerReader {
+        match self {
+            Self::Auto | Self::Netlink => OwnerReader::Auto,
+            Self::Bpf => OwnerReader::Bpf,
+            Self::Proc => OwnerReader::Proc,
+        }
+    }
+}
+
+/// Which names rows are to carry. Each costs a look at the system.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Labelling {
+    /// The programs that hold the socket.
+    pub owners: bool,
+    /// Control group and container.
+    pub cgroups: bool,
+}
+
+/// How a reading went.
+#[derive(Clone, Debug, Default)]
+pub struct ReadReport {
+    /// Rows, duplicates, interruptions of all namespaces together.
+    pub end: DumpEnd,
+    /// The way that was used.
+    pub reader: Option<ReaderKind>,
+    /// What was left out or done another way, a sentence each, each once.
+    pub notes: Vec<String>,
+}
+
+impl ReadReport {
+    pub(crate) fn note(&mut self, note: String) {
+        if !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
+    }
+
+    /// Turns what the dump noticed into sentences.
+    pub(crate) fn note_end(&mut self) {
+        if self.end.interrupted {
+            self.note("sockets came and went during the dump: a few rows may be missing".to_owned());
+        }
+        if self.end.malformed > 0 {
+            self.note(format!("{} rows could not be understood and were left out", self.end.malformed));
+        }
+    }
+}
+
+/// A visitor of rows; it answers whether it wants more.
+pub type Visitor<'a> = dyn FnMut(&Socket) -> ControlFlow<()> + Send + 'a;
+
+/// Hands the sockets of the chosen namespaces to `visitor`, one after the other as they
+/// come from the kernel. The value is filled again for every row: clone what is to be kept.
+///
+/// # Errors
+/// [`ReadError`] when no way of reading works, or the one that does breaks off; rows seen
+/// before that have reached the visitor.
+pub fn read_sockets(
+    namespaces: &NamespaceChoice,
+    choice: ReaderChoice,
+    request: &Request,
+    labelling: Labelling,
+    visitor: &mut Visitor<'_>,
+) -> Result<ReadReport, ReadError> {
+    let (handles, notes) = namespace::open(namespaces)?;
+    let mut report = ReadReport { notes, ..ReadReport::default() };
+    let tables = Tables::read(choice, labelling, &mut report);
+    read_in(&handles, choice, request, &tables, visitor, &mut report)?;
+    report.note_end();
+    Ok(report)
+}
+
+/// The tables that name what rows carry in numbers.
+pub(crate) struct Tables {
+    pub(crate) owners: Option<Owners>,
+    pub(crate) cgroups: Option<Cgroups>,
+}
+
+impl Tables {
+    pub(crate) fn read(choice: ReaderChoice, labelling: Labelling, report: &mut ReadReport) -> Self {
+        let owners = labelling.owners.then(|| {
+            let (owners, why_not_bpf) = Owners::read(choice.owner_reader());
+            if let Some(why) = why_not_bpf {
+                report.note(format!("owners are read from /proc, which takes longer: {why}"));
+            }
+            if owners.unreadable_processes() > 0 {
+                report.note(format!(
+                    "the sockets of {} processes of other users show no owner; root sees them",
+                    owners.unreadable_processes()
+                ));
+            }
+            owners
+        });
+        Self { owners, cgroups: labelling.cgroups.then(Cgroups::default) }
+    }
+}
+
+pub(crate) fn read_in(
+    handles: &[NamespaceHandle],
+    choice: ReaderChoice,
+    request: &Request,
+    tables: &Tables,
+    visitor: &mut Visitor<'_>,
+    report: &mut ReadReport,
+) -> Result<(), ReadError> {
+    for handle in handles {
+        let outcome = handle.run(|| {
+            let mut labels = Labels::new(Some(handle.namespace.label.clone()))
+                .with_owners(tables.owners.as_ref())
+                .with_cgroups(tables.cgroups.as_ref());
+            read_here(choice, request, &mut labels, visitor)
+        });
+        match outcome {
+            Ok(Ok((end, reader, note))) => {
+                report.end.add(end);
+                report.reader = Some(reader);
+                if let Some(note) = note {
+                    report.note(note);
+                }
+            }
+            // One namespace of many that cannot be entered is no reason to hide the others.
+            Err(error @ ReadError::EnterNamespace { .. }) if handles.len() > 1 => {
+                report.note(error.to_string());
+            }
+            Ok(Err(error)) | Err(error) => return Err(error),
+        }
+        if report.end.stopped {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Reads the calling thread's namespace.
+fn read_here(
+    choice: ReaderChoice,
+    request: &Request,
+    labels: &mut Labels<'_>,
+    visitor: &mut Visitor<'_>,
+) -> Result<(DumpEnd, ReaderKind, Option<String>), ReadError> {
+    if choice != ReaderChoice::Proc {
+        let mut rows = 0_u64;
+        let outcome = sock_diag::dump(request, labels, &mut |row| {
+            rows += 1;
+            visitor(row)
+        });
+        match outcome {
+            Ok(end) => return Ok((end, ReaderKind::Netlink, None)),
+            // Rows are out: reading them again from elsewhere would show them twice.
+            Err(error) if choice != ReaderChoice::Auto || rows > 0 => return Err(error),
+            Err(error) => {
+                let end = read_tables(request, labels, visitor)?;
+                let note = format!(
+                    "sockets are read from /proc/net/tcp, which shows no cookies, ages, interfaces and accept limits: {error}"
+                );
+                return Ok((end, ReaderKind::Proc, Some(note)));
+            }
+        }
+    }
+    Ok((read_tables(request, labels, visitor)?, ReaderKind::Proc, None))
+}
+
+fn read_tables(
+    request: &Request,
+    labels: &mut Labels<'_>,
+    visitor: &mut Visitor<'_>,
+) -> Result<DumpEnd, ReadError> {
+    let wanted = request.family;
+    let mut filtered = |row: &Socket| {
+        if wanted.is_none_or(|family| family == row.family) {
+            visitor(row)
+        } else {
+            ControlFlow::Continue(())
+        }
+    };
+    proc::sockets::read(request.states, labels, &mut filtered)
+}
+
+/// Counts sockets inside the kernel where that pays: on a large host, with the privilege to
+/// load BPF programs. `None` means that rows are to be counted instead, and the second value
+/// then says why if the kernel refused.
+///
+/// # Errors
+/// Those of finding and entering namespaces.
+#[allow(clippy::type_complexity, reason = "two plain lists, named by the documentation")]
+pub fn count_groups(
+    namespaces: &NamespaceChoice,
+    choice: ReaderChoice,
+    keys: GroupKeys,
+    states: StateSet,
+) -> Result<(Option<Vec<(Option<std::sync::Arc<str>>, SocketGroup)>>, Vec<String>), ReadError> {
+    let worth = match choice {
+        ReaderChoice::Bpf => true,
+        ReaderChoice::Netlink | ReaderChoice::Proc => false,
+        // Few states are found faster by a dump that skips the table they are not in.
+        ReaderChoice::Auto => {
+            states != StateSet::EMPTY.with(State::Listen) && tcp_sockets_of_host() >= BPF_WORTH_SOCKETS
+        }
+    };
+    if !worth {
+        return Ok((None, Vec::new()));
+    }
+    let (handles, mut notes) = namespace::open(namespaces)?;
+    let mut all = Vec::new();
+    for handle in &handles {
+        let label = &handle.namespace.label;
+        let counted = handle.run(|| {
+            thread::scope(|scope| {
+                // The iterator does not walk the table of sockets that are only bound.
+                let bound = scope.spawn(|| count_bound(keys, states));
+                let groups = bpf::count(keys, states);
+                let bound = bound.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                groups.map(|groups| (groups, bound))
+            })
+        });
+        match counted {
+            Ok(Ok((groups, bound))) => {
+                all.extend(groups.into_iter().chain(bound).map(|group| (Some(label.clone()), group)));
+            }
+            Err(error @ ReadError::EnterNamespace { .. }) if handles.len() > 1 => {
+                notes.push(error.to_string());
+            }
+            Ok(Err(error)) if choice == ReaderChoice::Auto => {
+                notes.push(format!("every socket is read to be counted, which takes longer: {error}"));
+                return Ok((None, notes));
+            }
+            Ok(Err(error)) | Err(error) => return Err(error),
+        }
+    }
+    Ok((Some(all), notes))
+}
+
+/// Bound sockets as groups; where sock_diag is missing there is no way to see them.
+fn count_bound(keys: GroupKeys, states: StateSet) -> Vec<SocketGroup> {
+    let states = states.intersection(StateSet::EMPTY.with(State::Closed));
+    if states.is_empty() {
+        return Vec::new();
+    }
+    let request = Request { states, ..Request::default() };
+    let mut groups: Vec<SocketGroup> = Vec::new();
+    let _ = sock_diag::dump(&request, &mut Labels::new(None), &mut |row| {
+        groups.push(SocketGroup {
+            state: State::Closed,
+            kind: SocketKind::Bound,
+            family: row.family,
+            local_port: row.local_port.filter(|_| keys.local_port),
+            remote_port: None,
+            local_address: keys.local_address.then_some(row.local_address),
+            remote_address: keys.remote_address.then_some(row.remote_address),
+            uid: row.uid.filter(|_| keys.user),
+            count: 1,
+        });
+        ControlFlow::Continue(())
+    });
+    groups
+}
+
+/// TCP sockets of the whole host, TIME_WAIT of this namespace included
+/// (`TCP: inuse 5 orphan 0 tw 1 alloc 9 mem 2`).
+fn tcp_sockets_of_host() -> u64 {
+    let text = std::fs::read_to_string("/proc/net/sockstat").unwrap_or_default();
+    let Some(line) = text.lines().find_map(|line| line.strip_prefix("TCP:")) else { return 0 };
+    let words: Vec<&str> = line.split_ascii_whitespace().collect();
+    words
+        .chunks_exact(2)
+        .filter(|pair| matches!(pair[0], "tw" | "alloc"))
+        .filter_map(|pair| pair[1].parse::<u64>().ok())
+        .sum()
+}

@@ -1,0 +1,200 @@
+//! One dump: request out, datagrams in, rows to a visitor.
+//!
+//! The kernel walks its table inside our `recv`. A thread of its own does nothing else, so
+//! the walk goes on while rows are parsed and printed; buffers travel in a ring between
+//! the two, which bounds memory and makes a slow consumer slow the walk down.
+
+use std::io;
+use std::ops::ControlFlow;
+use std::sync::mpsc;
+use std::thread;
+
+use eleven_snapshot::{Family, Socket};
+use eleven_tcp::State;
+
+use super::{DuplicateFilter, Labels, Request, parse_row};
+use crate::ReadError;
+use crate::netlink::{Message, Messages, NetlinkSocket, RECEIVE_LENGTH};
+
+/// Datagrams on the way between the two threads: 32 × 64 KiB.
+const RING: usize = 32;
+
+/// How a dump ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DumpEnd {
+    /// Rows handed to the visitor.
+    pub rows: u64,
+    /// Rows left out because the same socket had been seen.
+    pub duplicates: u64,
+    /// Rows that could not be understood, and were left out.
+    pub malformed: u64,
+    /// The kernel noticed a change of its table during the dump: rows may be missing.
+    /// That it did not notice proves nothing.
+    pub interrupted: bool,
+    /// The visitor asked to stop.
+    pub stopped: bool,
+}
+
+impl DumpEnd {
+    /// Adds the end of a further dump.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.rows += other.rows;
+        self.duplicates += other.duplicates;
+        self.malformed += other.malformed;
+        self.interrupted |= other.interrupted;
+        self.stopped |= other.stopped;
+    }
+}
+
+/// Dumps the sockets of the calling thread's network namespace to `visitor`.
+///
+/// One [`Socket`] value is filled again for every row; clone what is to be kept.
+///
+/// # Errors
+/// [`ReadError::NoSockDiag`] when the kernel has no TCP diagnosis, [`ReadError::Netlink`]
+/// when a system call fails. Rows seen before the error have reached the visitor.
+pub fn dump(
+    request: &Request,
+    labels: &mut Labels<'_>,
+    visitor: &mut dyn FnMut(&Socket) -> ControlFlow<()>,
+) -> Result<DumpEnd, ReadError> {
+    let socket = NetlinkSocket::open().map_err(|error| ReadError::netlink("open a netlink socket", error))?;
+    let mut walk = Walk {
+        request,
+        labels,
+        visitor,
+        row: Socket::new(State::Closed),
+        seen: DuplicateFilter::default(),
+        end: DumpEnd::default(),
+    };
+    match walk.run(&socket, request.family) {
+        // The request for both families is the legacy one: a kernel may drop it one day.
+        Err(ReadError::Netlink { source, .. })
+            if request.family.is_none() && walk.end.rows == 0 && is_unsupported(&source) =>
+        {
+            walk.run(&socket, Some(Family::Inet))?;
+            if !walk.end.stopped {
+                walk.run(&socket, Some(Family::Inet6))?;
+            }
+            Ok(walk.end)
+        }
+        outcome => outcome.map(|()| walk.end),
+    }
+}
+
+fn is_unsupported(error: &io::Error) -> bool {
+    [rustix::io::Errno::INVAL, rustix::io::Errno::OPNOTSUPP, rustix::io::Errno::PROTONOSUPPORT]
+        .iter()
+        .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+}
+
+struct Walk<'a, 'l> {
+    request: &'a Request,
+    labels: &'a mut Labels<'l>,
+    visitor: &'a mut dyn FnMut(&Socket) -> ControlFlow<()>,
+    row: Socket,
+    seen: DuplicateFilter,
+    end: DumpEnd,
+}
+
+/// Whether more datagrams of this dump are to come.
+type Step = Result<ControlFlow<()>, ReadError>;
+
+impl Walk<'_, '_> {
+    fn run(&mut self, socket: &NetlinkSocket, family: Option<Family>) -> Result<(), ReadError> {
+        socket
+            .send(&mut self.request.encode(family))
+            .map_err(|error| ReadError::netlink("send the sock_diag request", error))?;
+
+        // Most dumps fit a few datagrams; a thread would cost more than it saves.
+        let mut buffer = vec![0; RECEIVE_LENGTH];
+        for _ in 0..4 {
+            let length = receive(socket, &mut buffer)?;
+            if self.datagram(&buffer[..length])?.is_break() {
+                return Ok(());
+            }
+        }
+        self.run_beside_the_kernel(socket)
+    }
+
+    fn run_beside_the_kernel(&mut self, socket: &NetlinkSocket) -> Result<(), ReadError> {
+        thread::scope(|scope| {
+            let (filled, to_parse) = mpsc::sync_channel::<Result<(Vec<u8>, usize), ReadError>>(RING);
+            let (emptied, to_fill) = mpsc::channel::<Vec<u8>>();
+            let kernel_side = move || {
+                loop {
+                    let mut buffer = to_fill.try_recv().unwrap_or_else(|_| vec![0; RECEIVE_LENGTH]);
+                    let outcome = receive(socket, &mut buffer).map(|length| (buffer, length));
+                    // The dump's last datagram holds its DONE or ERROR message; waiting for
+                    // another one would wait for ever.
+                    let last = match &outcome {
+                        Err(_) => true,
+                        Ok((buffer, length)) => ends_dump(&buffer[..*length]),
+                    };
+                    if filled.send(outcome).is_err() || last {
+                        return;
+                    }
+                }
+            };
+            thread::Builder::new()
+                .name("sock_diag".to_owned())
+                .spawn_scoped(scope, kernel_side)
+                .map_err(|error| ReadError::netlink("start a thread for the dump", error))?;
+            while let Ok(outcome) = to_parse.recv() {
+                let (buffer, length) = outcome?;
+                if self.datagram(&buffer[..length])?.is_break() {
+                    break;
+                }
+                // The reader has gone when its last datagram is out.
+                let _ = emptied.send(buffer);
+            }
+            Ok(())
+        })
+    }
+
+    fn datagram(&mut self, bytes: &[u8]) -> Step {
+        for message in Messages::new(bytes) {
+            match message {
+                Message::Payload { body, interrupted } => {
+                    self.end.interrupted |= interrupted;
+                    if !parse_row(body, self.request.extensions, self.labels, &mut self.row) {
+                        self.end.malformed += 1;
+                        continue;
+                    }
+                    if self.row.cookie.is_some_and(|cookie| !self.seen.is_new(cookie)) {
+                        self.end.duplicates += 1;
+                        continue;
+                    }
+                    self.end.rows += 1;
+                    if (self.visitor)(&self.row).is_break() {
+                        self.end.stopped = true;
+                        return Ok(ControlFlow::Break(()));
+                    }
+                }
+                Message::Done { errno: 0, interrupted } => {
+                    self.end.interrupted |= interrupted;
+                    return Ok(ControlFlow::Break(()));
+                }
+                Message::Error { errno: 0 } => {}
+                Message::Done { errno, .. } | Message::Error { errno } => {
+                    return Err(ReadError::from_dump_errno(errno));
+                }
+                Message::Overrun => self.end.interrupted = true,
+                Message::Malformed => {
+                    self.end.malformed += 1;
+                    break;
+                }
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+}
+
+fn receive(socket: &NetlinkSocket, buffer: &mut [u8]) -> Result<usize, ReadError> {
+    socket.receive(buffer).map_err(|error| ReadError::netlink("receive from sock_diag", error))
+}
+
+fn ends_dump(datagram: &[u8]) -> bool {
+    Messages::new(datagram)
+        .any(|message| matches!(message, Message::Done { .. } | Message::Error { errno: 1.. }))
+}

@@ -1,0 +1,156 @@
+//! One sock_diag message to one [`Socket`].
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use eleven_snapshot::{Family, Socket, TcpInfo, Timer, TimerKind};
+use eleven_tcp::State;
+
+use super::Extensions;
+use crate::classify;
+pub(crate) use crate::labels::Labels;
+use crate::labels::RowFacts;
+use crate::netlink::{Attributes, read_u32, read_u64};
+
+/// Length of `struct inet_diag_msg`.
+const MESSAGE_LENGTH: usize = 72;
+
+/// `INET_DIAG_INFO`.
+pub(super) const ATTRIBUTE_INFO: u16 = 2;
+/// `INET_DIAG_CONG`.
+pub(super) const ATTRIBUTE_CONGESTION: u16 = 4;
+/// `INET_DIAG_SHUTDOWN`.
+const ATTRIBUTE_SHUTDOWN: u16 = 8;
+/// `INET_DIAG_MARK`.
+const ATTRIBUTE_MARK: u16 = 15;
+/// `INET_DIAG_CGROUP_ID`.
+const ATTRIBUTE_CGROUP_ID: u16 = 21;
+
+/// Both directions shut down (`SHUTDOWN_MASK`): what `close` leaves behind.
+const SHUTDOWN_BOTH: u8 = 3;
+/// `INET_DIAG_NOCOOKIE`.
+const NO_COOKIE: u64 = u64::MAX;
+
+/// What the attributes behind the fixed part say.
+#[derive(Default)]
+struct Optional<'a> {
+    info: Option<&'a [u8]>,
+    congestion: Option<&'a [u8]>,
+    shutdown: Option<u8>,
+    mark: Option<u32>,
+    cgroup_id: Option<u64>,
+}
+
+impl<'a> Optional<'a> {
+    #[inline]
+    fn read(bytes: &'a [u8]) -> Self {
+        let mut found = Self::default();
+        for (kind, value) in Attributes::new(bytes) {
+            match kind {
+                ATTRIBUTE_INFO => found.info = Some(value),
+                ATTRIBUTE_CONGESTION => found.congestion = Some(value),
+                ATTRIBUTE_SHUTDOWN => found.shutdown = value.first().copied(),
+                ATTRIBUTE_MARK => found.mark = read_u32(value, 0),
+                ATTRIBUTE_CGROUP_ID => found.cgroup_id = read_u64(value, 0),
+                _ => {}
+            }
+        }
+        found
+    }
+}
+
+fn address(family: Family, bytes: &[u8; 16]) -> IpAddr {
+    match family {
+        Family::Inet => IpAddr::V4(Ipv4Addr::new(bytes[0], bytes[1], bytes[2], bytes[3])),
+        Family::Inet6 => IpAddr::V6(Ipv6Addr::from(*bytes)),
+    }
+}
+
+fn port(bytes: [u8; 2]) -> Option<u16> {
+    let port = u16::from_be_bytes(bytes);
+    (port != 0).then_some(port)
+}
+
+/// Fills `row` from a message; `false` when it is none of a TCP socket and `row` is
+/// worthless. Fields that `labels` fills are left as they are when nothing changed.
+pub(crate) fn parse_row(body: &[u8], wanted: Extensions, labels: &mut Labels<'_>, row: &mut Socket) -> bool {
+    let Some((fixed, rest)) = body.split_first_chunk::<MESSAGE_LENGTH>() else { return false };
+    let family = match fixed[0] {
+        2 => Family::Inet,
+        10 => Family::Inet6,
+        _ => return false,
+    };
+    let Some(state) = State::from_kernel_number(fixed[1]) else { return false };
+    let word = |offset: usize| read_u32(fixed, offset).unwrap_or(0);
+    let bytes16 = |offset: usize| <&[u8; 16]>::try_from(&fixed[offset..offset + 16]).unwrap_or(&[0; 16]);
+    let optional = Optional::read(rest);
+
+    let timer_kind = TimerKind::from_kernel_number(fixed[2]);
+    let inode = word(68);
+    // A full socket reports its shutdown state (inet_diag_msg_attrs_fill), a request does not.
+    let is_full = inode != 0 || (state == State::SynReceived && optional.shutdown.is_some());
+    let kind = classify::kind(state, timer_kind, is_full);
+
+    row.family = family;
+    row.state = state;
+    row.kind = kind;
+    row.local_port = port([fixed[4], fixed[5]]);
+    row.remote_port = port([fixed[6], fixed[7]]);
+    row.local_address = address(family, bytes16(8));
+    row.remote_address = address(family, bytes16(24));
+    let cookie = u64::from(word(44)) | u64::from(word(48)) << 32;
+    row.cookie = (cookie != NO_COOKIE).then_some(cookie);
+    row.timer = timer_kind.map(|kind| Timer { kind, expires_ms: u64::from(word(52)), retransmits: fixed[3] });
+    let queues = (Some(word(56)), Some(word(60)));
+    if state == State::Listen {
+        (row.backlog, row.backlog_limit) = queues;
+        (row.recv_queue, row.send_queue) = (None, None);
+    } else {
+        (row.backlog, row.backlog_limit) = (None, None);
+        (row.recv_queue, row.send_queue) = queues;
+    }
+    row.inode = (inode != 0).then_some(u64::from(inode));
+    row.mark = optional.mark;
+    row.keepalive = classify::keepalive(timer_kind);
+    row.set_age(classify::age(row, optional.info));
+    row.tcp_info = match optional.info {
+        Some(bytes) if wanted.tcp_info => Some(Box::new(TcpInfo::from_bytes(bytes))),
+        _ => None,
+    };
+    let facts = RowFacts {
+        uid: classify::uid(row, word(64)),
+        interface: word(40),
+        cgroup_id: optional.cgroup_id,
+        congestion: optional.congestion,
+        closed_by_program: optional.shutdown == Some(SHUTDOWN_BOTH),
+    };
+    labels.apply(row, &facts);
+    true
+}
+
+/// Remembers the cookies of the latest rows, to leave out a socket that comes again.
+///
+/// The kernel resumes a dump at (hash bucket, position): what entered or left that one
+/// bucket meanwhile shifts the positions, so a repeated row follows closely on its first
+/// showing. A small table therefore finds it, whatever the size of the host; it never
+/// takes a new socket for a repeated one.
+#[derive(Debug)]
+pub(crate) struct DuplicateFilter(Box<[u64]>);
+
+impl DuplicateFilter {
+    const SLOTS: usize = 8192;
+
+    /// Whether `cookie` was not among the latest rows; remembers it.
+    #[inline]
+    pub(crate) fn is_new(&mut self, cookie: u64) -> bool {
+        // Fibonacci hashing: the upper bits of the product are well mixed.
+        let slot = (cookie.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 51) as usize;
+        std::mem::replace(&mut self.0[slot], cookie) != cookie
+    }
+}
+
+impl Default for DuplicateFilter {
+    fn default() -> Self {
+        // Cookie 0 is never given out (the kernel's counter starts at 1).
+        Self(vec![0; Self::SLOTS].into_boxed_slice())
+    }
+}
