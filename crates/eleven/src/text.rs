@@ -1,0 +1,223 @@
+//! Small pieces of text that every command prints alike: addresses, durations, numbers.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::net::IpAddr;
+
+use eleven_snapshot::{Age, Timer};
+
+/// `10.0.0.1:443`, `[::1]:443`; a port that is any is `*`.
+pub fn endpoint(address: IpAddr, port: Option<u16>) -> String {
+    let mut out = String::new();
+    write_endpoint(&mut out, address, port);
+    out
+}
+
+/// Writes what [`endpoint`] returns.
+pub fn write_endpoint(out: &mut String, address: IpAddr, port: Option<u16>) {
+    match address {
+        IpAddr::V4(address) => {
+            let mut digits = itoa::Buffer::new();
+            for (index, octet) in address.octets().into_iter().enumerate() {
+                if index > 0 {
+                    out.push('.');
+                }
+                out.push_str(digits.format(octet));
+            }
+        }
+        // Writing to a String cannot fail.
+        IpAddr::V6(address) => {
+            let _ = write!(out, "[{address}]");
+        }
+    }
+    out.push(':');
+    match port {
+        Some(port) => out.push_str(itoa::Buffer::new().format(port)),
+        None => out.push('*'),
+    }
+}
+
+/// `≥ 42 s`, `3 m 20 s`.
+pub fn write_age(out: &mut String, age: Age) {
+    if age.is_lower_bound {
+        out.push_str("≥ ");
+    }
+    write_duration(out, age.ms);
+}
+
+/// `850 ms`, `42 s`, `3 m 20 s`, `2 h 5 m`, `3 d 4 h`: two units at most.
+pub fn write_duration(out: &mut String, ms: u64) {
+    let s = ms / 1000;
+    let (minutes, hours, days) = (s / 60, s / 3600, s / 86_400);
+    // Writing to a String cannot fail.
+    let _ = if ms < 1000 {
+        write!(out, "{ms} ms")
+    } else if s < 60 {
+        write!(out, "{s} s")
+    } else if hours == 0 {
+        write!(out, "{minutes} m {} s", s % 60)
+    } else if days == 0 {
+        write!(out, "{hours} h {} m", minutes % 60)
+    } else {
+        write!(out, "{days} d {} h", hours % 24)
+    };
+}
+
+/// What [`write_duration`] writes.
+pub fn duration(ms: u64) -> String {
+    let mut out = String::new();
+    write_duration(&mut out, ms);
+    out
+}
+
+/// `retransmit 1.2 s ×3`.
+pub fn write_timer(out: &mut String, timer: Timer) {
+    let _ = write!(out, "{} ", timer.kind.as_str());
+    if timer.expires_ms < 10_000 {
+        let _ = write!(out, "{}.{} s", timer.expires_ms / 1000, timer.expires_ms % 1000 / 100);
+    } else {
+        write_duration(out, timer.expires_ms);
+    }
+    if timer.retransmits > 0 {
+        let _ = write!(out, " ×{}", timer.retransmits);
+    }
+}
+
+/// `1,234,567`.
+pub fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// A name from outside without the control characters that a terminal would obey.
+pub fn printable(text: &str) -> Cow<'_, str> {
+    if text.chars().any(char::is_control) {
+        text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect::<String>().into()
+    } else {
+        text.into()
+    }
+}
+
+/// Columns a text takes on a terminal.
+pub fn width(text: &str) -> usize {
+    if text.is_ascii() { text.len() } else { unicode_width::UnicodeWidthStr::width(text) }
+}
+
+/// Cuts a text to so many columns, with `…` where something is left out.
+pub fn cut(text: &str, columns: usize) -> Cow<'_, str> {
+    if width(text) <= columns {
+        return text.into();
+    }
+    let mut kept = String::new();
+    let mut used = 0;
+    for c in text.chars() {
+        let next = unicode_width::UnicodeWidthChar::width(c).unwrap_or(0);
+        if used + next + 1 > columns {
+            break;
+        }
+        used += next;
+        kept.push(c);
+    }
+    kept.push('…');
+    kept.into()
+}
+
+/// Breaks a paragraph into lines of at most `columns`, at blanks, and between any two wide
+/// characters (Chinese is written without blanks).
+pub fn wrap(text: &str, columns: usize) -> Vec<String> {
+    let columns = columns.max(10);
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    for piece in pieces(text) {
+        if width(&line) + width(piece.trim_end()) > columns && !line.trim().is_empty() {
+            lines.push(line.trim_end().to_owned());
+            line.clear();
+        }
+        line.push_str(if line.is_empty() { piece.trim_start() } else { piece });
+    }
+    if !line.trim().is_empty() {
+        lines.push(line.trim_end().to_owned());
+    }
+    lines
+}
+
+/// Punctuation that must not begin a line.
+const CLOSING: &str = "，。；：？！、）》」』”’,.;:?!)";
+
+/// Parts of a text between which a line may break.
+fn pieces(text: &str) -> Vec<&str> {
+    let mut found = Vec::new();
+    let mut start = 0;
+    let mut characters = text.char_indices().peekable();
+    while let Some((_, c)) = characters.next() {
+        let Some(&(next_index, next)) = characters.peek() else { break };
+        let is_wide = |c: char| unicode_width::UnicodeWidthChar::width(c) == Some(2);
+        let breaks = (c == ' ' && next != ' ')
+            || ((is_wide(c) || is_wide(next)) && c != ' ' && next != ' ' && !CLOSING.contains(next) && !"（《「『“‘".contains(c));
+        if breaks {
+            found.push(&text[start..next_index]);
+            start = next_index;
+        }
+    }
+    found.push(&text[start..]);
+    found
+}
+
+/// The word of `known` that `word` is most likely to mean.
+pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> &'a str {
+    let word = word.to_ascii_lowercase();
+    known.min_by_key(|name| {
+        let name = name.to_ascii_lowercase();
+        // A beginning that agrees says more than letters in common.
+        let prefix = name.starts_with(&word) || word.starts_with(&name);
+        (!prefix, eleven_tcp::edit_distance(&word, &name))
+    })
+    .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_two_units() {
+        for (ms, expected) in [
+            (0, "0 ms"),
+            (999, "999 ms"),
+            (42_000, "42 s"),
+            (200_000, "3 m 20 s"),
+            (7_500_000, "2 h 5 m"),
+            (273_600_000, "3 d 4 h"),
+        ] {
+            assert_eq!(duration(ms), expected);
+        }
+    }
+
+    #[test]
+    fn endpoints_and_numbers() {
+        assert_eq!(endpoint("::1".parse().unwrap(), Some(443)), "[::1]:443");
+        assert_eq!(endpoint("0.0.0.0".parse().unwrap(), None), "0.0.0.0:*");
+        assert_eq!(thousands(1_234_567), "1,234,567");
+        assert_eq!(thousands(999), "999");
+    }
+
+    #[test]
+    fn a_hostile_name_cannot_drive_the_terminal() {
+        assert_eq!(printable("ng\x1b[2Jinx\n"), "ng\u{fffd}[2Jinx\u{fffd}");
+    }
+
+    #[test]
+    fn lines_break_where_each_script_allows() {
+        assert_eq!(wrap("one two three", 10), ["one two", "three"]);
+        assert_eq!(wrap("只有程序能结束它，没有定时器。", 10), ["只有程序能", "结束它，没", "有定时器。"]);
+        assert_eq!(wrap("", 20), Vec::<String>::new());
+        assert_eq!(cut("程序在此端口", 7), "程序在…");
+    }
+}
