@@ -50,7 +50,13 @@ struct Spelling {
 
 /// Order of life: open, transfer, close. Every list of states is printed in it.
 const SPELLINGS: [Spelling; 11] = [
-    Spelling { state: State::Listen, netstat: "LISTEN", rfc: "LISTEN", ss: "LISTEN", aliases: &["listening"] },
+    Spelling {
+        state: State::Listen,
+        netstat: "LISTEN",
+        rfc: "LISTEN",
+        ss: "LISTEN",
+        aliases: &["listening"],
+    },
     Spelling { state: State::SynSent, netstat: "SYN_SENT", rfc: "SYN-SENT", ss: "SYN-SENT", aliases: &[] },
     Spelling {
         state: State::SynReceived,
@@ -59,23 +65,56 @@ const SPELLINGS: [Spelling; 11] = [
         ss: "SYN-RECV",
         aliases: &["synrcvd", "newsynrecv"],
     },
-    Spelling { state: State::Established, netstat: "ESTABLISHED", rfc: "ESTABLISHED", ss: "ESTAB", aliases: &["est"] },
-    Spelling { state: State::FinWait1, netstat: "FIN_WAIT1", rfc: "FIN-WAIT-1", ss: "FIN-WAIT-1", aliases: &[] },
-    Spelling { state: State::FinWait2, netstat: "FIN_WAIT2", rfc: "FIN-WAIT-2", ss: "FIN-WAIT-2", aliases: &[] },
-    Spelling { state: State::CloseWait, netstat: "CLOSE_WAIT", rfc: "CLOSE-WAIT", ss: "CLOSE-WAIT", aliases: &[] },
+    Spelling {
+        state: State::Established,
+        netstat: "ESTABLISHED",
+        rfc: "ESTABLISHED",
+        ss: "ESTAB",
+        aliases: &["est"],
+    },
+    Spelling {
+        state: State::FinWait1,
+        netstat: "FIN_WAIT1",
+        rfc: "FIN-WAIT-1",
+        ss: "FIN-WAIT-1",
+        aliases: &[],
+    },
+    Spelling {
+        state: State::FinWait2,
+        netstat: "FIN_WAIT2",
+        rfc: "FIN-WAIT-2",
+        ss: "FIN-WAIT-2",
+        aliases: &[],
+    },
+    Spelling {
+        state: State::CloseWait,
+        netstat: "CLOSE_WAIT",
+        rfc: "CLOSE-WAIT",
+        ss: "CLOSE-WAIT",
+        aliases: &[],
+    },
     Spelling { state: State::Closing, netstat: "CLOSING", rfc: "CLOSING", ss: "CLOSING", aliases: &[] },
     Spelling { state: State::LastAck, netstat: "LAST_ACK", rfc: "LAST-ACK", ss: "LAST-ACK", aliases: &[] },
-    Spelling { state: State::TimeWait, netstat: "TIME_WAIT", rfc: "TIME-WAIT", ss: "TIME-WAIT", aliases: &["timewt"] },
-    Spelling { state: State::Closed, netstat: "CLOSED", rfc: "CLOSED", ss: "UNCONN", aliases: &["close", "unconnected"] },
+    Spelling {
+        state: State::TimeWait,
+        netstat: "TIME_WAIT",
+        rfc: "TIME-WAIT",
+        ss: "TIME-WAIT",
+        aliases: &["timewt"],
+    },
+    Spelling {
+        state: State::Closed,
+        netstat: "CLOSED",
+        rfc: "CLOSED",
+        ss: "UNCONN",
+        aliases: &["close", "unconnected"],
+    },
 ];
 
 /// Folds a spelling to the form in which all spellings of a state meet.
 fn fold(text: &str) -> String {
-    let folded: String = text
-        .chars()
-        .filter(|c| !matches!(c, '-' | '_' | ' '))
-        .map(|c| c.to_ascii_lowercase())
-        .collect();
+    let folded: String =
+        text.chars().filter(|c| !matches!(c, '-' | '_' | ' ')).map(|c| c.to_ascii_lowercase()).collect();
     folded.strip_prefix("tcp").map_or_else(|| folded.clone(), str::to_owned)
 }
 

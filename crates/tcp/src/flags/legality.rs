@@ -94,6 +94,45 @@ pub enum FlagsClass {
     Ack,
 }
 
+impl FlagsClass {
+    /// The word that is printed: `syn-fin`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SynFin => "syn-fin",
+            Self::SynRst => "syn-rst",
+            Self::RstFin => "rst-fin",
+            Self::Null => "null",
+            Self::Xmas => "xmas",
+            Self::FinWithoutAck => "fin-without-ack",
+            Self::NoAck => "no-ack",
+            Self::ResetWithExtras => "reset-with-extras",
+            Self::Reset => "reset",
+            Self::ResetAck => "reset-ack",
+            Self::SynWithExtras => "syn-with-extras",
+            Self::Syn => "syn",
+            Self::EcnSetupSyn => "ecn-setup-syn",
+            Self::AccEcnSetupSyn => "accecn-setup-syn",
+            Self::SynWithOddEcn => "syn-with-odd-ecn",
+            Self::SynAck => "syn-ack",
+            Self::EcnSetupSynAck => "ecn-setup-syn-ack",
+            Self::AccEcnSetupSynAck => "accecn-setup-syn-ack",
+            Self::SynAckWithOddEcn => "syn-ack-with-odd-ecn",
+            Self::Urgent => "urgent",
+            Self::AccEcnCounter => "accecn-counter",
+            Self::EcnSignal => "ecn-signal",
+            Self::FinAck => "fin-ack",
+            Self::PushAck => "push-ack",
+            Self::Ack => "ack",
+        }
+    }
+}
+
+impl fmt::Display for FlagsClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
 /// One row of the table: combinations with all of `required` and none of `excluded`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FlagRule {
@@ -145,7 +184,13 @@ pub(super) const TABLE: &[FlagRule] = &[
     row(Class::NoAck, Illegal, NONE, ACK.union(SYN).union(RST), "RFC 9293 §3.1, §3.10.7.4 (fifth)"),
     // Resets. What a reset means is all in RST and ACK.
     row(Class::Reset, Legal, RST, Flags::ALL.difference(RST), "RFC 9293 §3.5.2"),
-    row(Class::ResetAck, Legal, RST.union(ACK), Flags::ALL.difference(RST).difference(ACK), "RFC 9293 §3.5.2"),
+    row(
+        Class::ResetAck,
+        Legal,
+        RST.union(ACK),
+        Flags::ALL.difference(RST).difference(ACK),
+        "RFC 9293 §3.5.2",
+    ),
     row(Class::ResetWithExtras, Unusual, RST, NONE, "RFC 9293 §3.5.2"),
     // Opening. PSH and URG speak about text, which a SYN carries only with Fast Open.
     row(Class::SynWithExtras, Unusual, SYN.union(PSH), NONE, "RFC 9293 §3.4, RFC 7413 §4.2"),

@@ -21,7 +21,7 @@ pub struct Flags(u16);
 struct Name {
     flag: Flags,
     name: &'static str,
-    /// Other names; the first is what tcpdump prints where that is one character.
+    /// The single characters that stand for it.
     letters: &'static str,
 }
 
@@ -251,9 +251,9 @@ fn parse_names(lower: &str) -> Option<Flags> {
 }
 
 fn parse_letters(word: &str) -> Option<Flags> {
-    // `e` is AE for tcpdump, whose other letters are capitals; typed in lower case
-    // throughout it stands for ECE.
-    let as_tcpdump = word.contains('.') || word.chars().any(char::is_uppercase);
+    // `e` is AE for tcpdump, whose other letters are capitals; among other letters in
+    // lower case it stands for ECE.
+    let as_tcpdump = word == "e" || word.contains('.') || word.chars().any(char::is_uppercase);
     word.chars()
         .map(|letter| {
             if letter == 'e' && as_tcpdump {

@@ -216,9 +216,7 @@ impl Facts {
 
     /// Whether these answers can occur together: see [`IMPLICATIONS`].
     pub fn is_consistent(self) -> bool {
-        IMPLICATIONS
-            .iter()
-            .all(|(condition, guard)| !self.holds(*condition) || guard.admits(self))
+        IMPLICATIONS.iter().all(|(condition, guard)| !self.holds(*condition) || guard.admits(self))
     }
 }
 
@@ -239,7 +237,10 @@ pub const IMPLICATIONS: &[(Condition, Guard)] = &[
     (Condition::Exact, Guard::new(&[Condition::Acceptable], &[])),
     (Condition::AckAcceptable, Guard::new(&[Condition::Ack], &[])),
     (Condition::AcksOurFin, Guard::new(&[Condition::Ack, Condition::AckAcceptable], &[])),
-    (Condition::FinRepeated, Guard::new(&[Condition::Fin], &[Condition::Acceptable, Condition::TextAfterClose])),
+    (
+        Condition::FinRepeated,
+        Guard::new(&[Condition::Fin], &[Condition::Acceptable, Condition::TextAfterClose]),
+    ),
     (
         Condition::CrossingSynAck,
         Guard::new(

@@ -33,7 +33,8 @@ pub enum Event {
     TimeWaitTimeout,
     /// The retransmission timer expires: what was sent first is still unacknowledged.
     RetransmissionTimeout,
-    /// The retransmission timer expires once more after the limit R2 (§3.8.3).
+    /// The retransmission timer expires once more after the limit R2 (§3.8.3), or as many
+    /// zero-window probes have stayed unanswered.
     RetransmissionsExhausted,
     /// What was sent has stayed unacknowledged for the user timeout (§3.10.8).
     UserTimeout,

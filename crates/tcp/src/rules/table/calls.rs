@@ -5,7 +5,8 @@ use crate::State;
 use crate::rules::{Deviation, Rule};
 
 const END_OF_FILE: Deviation =
-    Deviation::new("read() returns what is still unread, then 0: end of file is not an error").doing(actions!([ReturnText]));
+    Deviation::new("read() returns what is still unread, then 0: end of file is not an error")
+        .doing(actions!([ReturnText]));
 
 pub(super) const RULES: &[&[Rule]] = rules! {
     [SynSent SynReceived Established FinWait1 FinWait2 CloseWait Closing LastAck] "active-open" on ActiveOpen

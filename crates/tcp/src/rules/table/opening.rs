@@ -20,14 +20,14 @@ pub(super) const RULES: &[&[Rule]] = rules! {
 
     [Listen] "active-open" on ActiveOpen if [RemoteKnown]
         do [SendSyn, ReturnOk] => SynSent, "RFC 9293 §3.10.1",
-        linux Deviation::new("connect() on a listening socket fails with EISCONN (106); it stays LISTEN")
-            .to(State::Listen).doing(actions!([ReturnError(ConnectionAlreadyExists)])).decided_by("inet_stream_connect");
+        linux_stays Deviation::new("connect() on a listening socket fails with EISCONN (106); it stays LISTEN")
+            .doing(actions!([ReturnError(ConnectionAlreadyExists)])).decided_by("inet_stream_connect");
     [Listen] "active-open-without-remote" on ActiveOpen unless [RemoteKnown]
         do [ReturnError(RemoteUnspecified)] => same, "RFC 9293 §3.10.1";
     [Listen] "send" on Send if [RemoteKnown]
         do [SendSyn, QueueCall] => SynSent, "RFC 9293 §3.10.2",
-        linux Deviation::new("write() on a listening socket fails with EPIPE (32); it stays LISTEN")
-            .to(State::Listen).doing(actions!([ReturnError(ConnectionDoesNotExist)])).decided_by("tcp_sendmsg");
+        linux_stays Deviation::new("write() on a listening socket fails with EPIPE (32); it stays LISTEN")
+            .doing(actions!([ReturnError(ConnectionDoesNotExist)])).decided_by("tcp_sendmsg");
     [Listen] "send-without-remote" on Send unless [RemoteKnown]
         do [ReturnError(RemoteUnspecified)] => same, "RFC 9293 §3.10.2";
     [Listen] "close" on Close
@@ -37,8 +37,8 @@ pub(super) const RULES: &[&[Rule]] = rules! {
             .decided_by("inet_csk_listen_stop");
     [Listen] "shutdown" on Shutdown
         do [FailPendingCalls(ConnectionClosing), DeleteConnection, ReturnOk] => Closed, "RFC 9293 §3.10.4",
-        linux Deviation::new("shutdown(SHUT_WR) leaves a listening socket as it is; only SHUT_RD or SHUT_RDWR ends it")
-            .to(State::Listen).doing(actions!([ReturnOk])).decided_by("inet_shutdown");
+        linux_stays Deviation::new("shutdown(SHUT_WR) leaves a listening socket as it is; only SHUT_RD or SHUT_RDWR ends it")
+            .doing(actions!([ReturnOk])).decided_by("inet_shutdown");
     [Listen] "abort" on Abort
         do [FailPendingCalls(ConnectionReset), DeleteConnection, ReturnOk] => Closed, "RFC 9293 §3.10.5";
     [Listen] "rst" on Segment if [Rst]

@@ -32,8 +32,8 @@ pub(super) const RULES: &[&[Rule]] = rules! {
         do [DeleteConnection] => Closed, "RFC 9293 §3.10.7.4 (second)";
     [TimeWait] "rst" on Segment if [Rst Acceptable Exact]
         do [DeleteConnection] => Closed, "RFC 9293 §3.10.7.4 (second)",
-        linux Deviation::new("with tcp_rfc1337=1 the RST is ignored and TIME_WAIT lasts its time (RFC 1337 §4)")
-            .to(State::TimeWait).doing(actions!([DiscardSegment])).decided_by("net.ipv4.tcp_rfc1337");
+        linux_stays Deviation::new("with tcp_rfc1337=1 the RST is ignored and TIME_WAIT lasts its time (RFC 1337 §4)")
+            .doing(actions!([DiscardSegment])).decided_by("net.ipv4.tcp_rfc1337");
 
     [Established FinWait1 FinWait2 CloseWait Closing LastAck] "outside-window" on Segment
         unless [Rst Syn Acceptable]

@@ -54,8 +54,8 @@ pub(super) const RULES: &[&[Rule]] = rules! {
             .to(State::FinWait1).decided_by("tcp_close");
     [SynReceived] "shutdown" on Shutdown unless [TextQueued]
         do [SendFin, ReturnOk] => FinWait1, "RFC 9293 §3.10.4",
-        linux Deviation::new("since Linux 6.10 the half-close waits until ESTABLISHED")
-            .to(State::SynReceived).doing(actions!([QueueCall, ReturnOk])).decided_by("tcp_shutdown");
+        linux_stays Deviation::new("since Linux 6.10 the half-close waits until ESTABLISHED")
+            .doing(actions!([QueueCall, ReturnOk])).decided_by("tcp_shutdown");
     [SynReceived] "shutdown-with-text-queued" on Shutdown if [TextQueued]
         do [QueueCall] => same, "RFC 9293 §3.10.4";
     [SynReceived] "abort" on Abort
@@ -93,9 +93,9 @@ pub(super) const RULES: &[&[Rule]] = rules! {
         do [SendReset(AtTheirAck), DiscardSegment] => same, "RFC 9293 §3.10.7.4 (fifth)";
     [SynReceived] "ack" on Segment if [Acceptable Ack AckAcceptable] unless [Rst Syn Fin]
         do [AcceptAck, SignalOpen, DeliverText, SendText] => Established, "RFC 9293 §3.10.7.4 (fifth)",
-        linux Deviation::new("stays SYN_RECV while TCP_DEFER_ACCEPT waits for text, or while the accept queue is full; \
+        linux_stays Deviation::new("stays SYN_RECV while TCP_DEFER_ACCEPT waits for text, or while the accept queue is full; \
             with tcp_abort_on_overflow=1 a full accept queue resets")
-            .to(State::SynReceived).doing(actions!([DiscardSegment]))
+            .doing(actions!([DiscardSegment]))
             .decided_by("TCP_DEFER_ACCEPT, net.core.somaxconn, net.ipv4.tcp_abort_on_overflow");
     [SynReceived] "ack-and-fin" on Segment if [Acceptable Ack AckAcceptable Fin] unless [Rst Syn]
         do [AcceptAck, SignalOpen, DeliverText, ConsumeFin, SignalPeerClosed, SendText] => CloseWait,

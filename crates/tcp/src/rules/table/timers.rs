@@ -1,6 +1,5 @@
 //! Timers, and errors the network reports: what ends a connection whose peer is silent.
 
-use crate::State;
 use crate::rules::{Deviation, Rule};
 
 const ICMP_WHILE_OPEN: Deviation = Deviation::new(
@@ -34,9 +33,10 @@ pub(super) const RULES: &[&[Rule]] = rules! {
         linux Deviation::new("only where the program has set TCP_USER_TIMEOUT").decided_by("TCP_USER_TIMEOUT");
     // However long the window stays zero: a peer that answers the probes is alive.
     [Established FinWait1 CloseWait Closing LastAck] "persist-timeout" on PersistTimeout
-        do [SendWindowProbe] => same, "RFC 9293 §3.8.6.1 (MUST-36)",
-        linux Deviation::new("after close() probing ends with tcp_orphan_retries even if the peer answers")
-            .decided_by("net.ipv4.tcp_orphan_retries");
+        do [SendWindowProbe] => same, "RFC 9293 §3.8.6.1 (MUST-36, MUST-37)",
+        linux Deviation::new("gives up after tcp_retries2 probes without an answer, and after close() with \
+            tcp_orphan_retries even if the peer answers")
+            .decided_by("net.ipv4.tcp_retries2, net.ipv4.tcp_orphan_retries");
     [Established FinWait2 CloseWait] "keepalive-timeout" on KeepaliveTimeout
         do [SendKeepaliveProbe] => same, "RFC 9293 §3.8.4",
         linux Deviation::new("only where the program has set SO_KEEPALIVE")
@@ -50,23 +50,12 @@ pub(super) const RULES: &[&[Rule]] = rules! {
     [SynSent SynReceived] "icmp-hard-error" on IcmpHardError
         do [FailPendingCalls(Unreachable), Signal(Unreachable), DeleteConnection] => Closed,
         "RFC 9293 §3.9.2.2 (SHLD-26)";
-    [Established] "icmp-hard-error" on IcmpHardError
+    [Established FinWait1 FinWait2 CloseWait] "icmp-hard-error" on IcmpHardError
         do [FailPendingCalls(Unreachable), Signal(Unreachable), DeleteConnection] => Closed,
-        "RFC 9293 §3.9.2.2 (SHLD-26)", linux ICMP_WHILE_OPEN.to(State::Established);
-    [FinWait1] "icmp-hard-error" on IcmpHardError
-        do [FailPendingCalls(Unreachable), Signal(Unreachable), DeleteConnection] => Closed,
-        "RFC 9293 §3.9.2.2 (SHLD-26)", linux ICMP_WHILE_OPEN.to(State::FinWait1);
-    [FinWait2] "icmp-hard-error" on IcmpHardError
-        do [FailPendingCalls(Unreachable), Signal(Unreachable), DeleteConnection] => Closed,
-        "RFC 9293 §3.9.2.2 (SHLD-26)", linux ICMP_WHILE_OPEN.to(State::FinWait2);
-    [CloseWait] "icmp-hard-error" on IcmpHardError
-        do [FailPendingCalls(Unreachable), Signal(Unreachable), DeleteConnection] => Closed,
-        "RFC 9293 §3.9.2.2 (SHLD-26)", linux ICMP_WHILE_OPEN.to(State::CloseWait);
-    [Closing] "icmp-hard-error" on IcmpHardError
-        do [DeleteConnection] => Closed, "RFC 9293 §3.9.2.2 (SHLD-26)", linux ICMP_WHILE_OPEN.to(State::Closing);
-    [LastAck] "icmp-hard-error" on IcmpHardError
-        do [DeleteConnection] => Closed, "RFC 9293 §3.9.2.2 (SHLD-26)", linux ICMP_WHILE_OPEN.to(State::LastAck);
+        "RFC 9293 §3.9.2.2 (SHLD-26)", linux_stays ICMP_WHILE_OPEN;
+    [Closing LastAck] "icmp-hard-error" on IcmpHardError
+        do [DeleteConnection] => Closed, "RFC 9293 §3.9.2.2 (SHLD-26)", linux_stays ICMP_WHILE_OPEN;
     [TimeWait] "icmp-hard-error" on IcmpHardError
         do [DeleteConnection] => Closed, "RFC 9293 §3.9.2.2 (SHLD-26)",
-        linux Deviation::new("ignored: TIME_WAIT lasts its time").to(State::TimeWait).doing(&[]).decided_by("tcp_v4_err");
+        linux_stays Deviation::new("ignored: TIME_WAIT lasts its time").doing(&[]).decided_by("tcp_v4_err");
 };
