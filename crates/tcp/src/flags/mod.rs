@@ -18,23 +18,23 @@ pub use legality::{FlagRule, FlagsClass, Legality, Verdict};
 pub struct Flags(u16);
 
 /// A row of the one table of flags, in the order they are printed.
-struct Name {
+struct Spelling {
     flag: Flags,
     name: &'static str,
     /// The single characters that stand for it.
     letters: &'static str,
 }
 
-const NAMES: [Name; 9] = [
-    Name { flag: Flags::SYN, name: "SYN", letters: "S" },
-    Name { flag: Flags::FIN, name: "FIN", letters: "F" },
-    Name { flag: Flags::RST, name: "RST", letters: "R" },
-    Name { flag: Flags::PSH, name: "PSH", letters: "P" },
-    Name { flag: Flags::ACK, name: "ACK", letters: ".A" },
-    Name { flag: Flags::URG, name: "URG", letters: "U" },
-    Name { flag: Flags::ECE, name: "ECE", letters: "E" },
-    Name { flag: Flags::CWR, name: "CWR", letters: "WC" },
-    Name { flag: Flags::AE, name: "AE", letters: "N" },
+const SPELLINGS: [Spelling; 9] = [
+    Spelling { flag: Flags::SYN, name: "SYN", letters: "S" },
+    Spelling { flag: Flags::FIN, name: "FIN", letters: "F" },
+    Spelling { flag: Flags::RST, name: "RST", letters: "R" },
+    Spelling { flag: Flags::PSH, name: "PSH", letters: "P" },
+    Spelling { flag: Flags::ACK, name: "ACK", letters: ".A" },
+    Spelling { flag: Flags::URG, name: "URG", letters: "U" },
+    Spelling { flag: Flags::ECE, name: "ECE", letters: "E" },
+    Spelling { flag: Flags::CWR, name: "CWR", letters: "WC" },
+    Spelling { flag: Flags::AE, name: "AE", letters: "N" },
 ];
 
 /// Further names of flags and combinations, in lower case.
@@ -124,7 +124,7 @@ impl Flags {
 
     /// The flags set, one by one, in the order they are printed.
     pub fn iter(self) -> impl Iterator<Item = Self> {
-        NAMES.iter().map(|row| row.flag).filter(move |flag| self.contains(*flag))
+        SPELLINGS.iter().map(|row| row.flag).filter(move |flag| self.contains(*flag))
     }
 
     /// As tcpdump prints them: `[S.]` without the brackets, `none` if empty.
@@ -165,7 +165,7 @@ impl FromIterator<Flags> for Flags {
 impl fmt::Display for Flags {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<&str> =
-            NAMES.iter().filter(|row| self.contains(row.flag)).map(|row| row.name).collect();
+            SPELLINGS.iter().filter(|row| self.contains(row.flag)).map(|row| row.name).collect();
         f.pad(if names.is_empty() { "none".to_owned() } else { names.join("+") }.as_str())
     }
 }
@@ -244,7 +244,7 @@ fn parse_names(lower: &str) -> Option<Flags> {
     if let Some((_, flags)) = ALIASES.iter().find(|(alias, _)| *alias == lower) {
         return Some(*flags);
     }
-    NAMES.iter().find_map(|row| {
+    SPELLINGS.iter().find_map(|row| {
         let rest = lower.strip_prefix(row.name.to_lowercase().as_str())?;
         parse_names(rest).map(|flags| flags | row.flag)
     })
@@ -260,7 +260,7 @@ fn parse_letters(word: &str) -> Option<Flags> {
                 return Some(Flags::AE);
             }
             let letter = letter.to_ascii_uppercase();
-            NAMES.iter().find(|row| row.letters.contains(letter)).map(|row| row.flag)
+            SPELLINGS.iter().find(|row| row.letters.contains(letter)).map(|row| row.flag)
         })
         .collect()
 }
@@ -268,9 +268,9 @@ fn parse_letters(word: &str) -> Option<Flags> {
 /// The flag, alias or pair run together whose name is closest to the word.
 fn nearest_to(word: &str) -> Flags {
     let lower = word.to_lowercase();
-    let names = NAMES.iter().map(|row| (row.name.to_lowercase(), row.flag));
+    let names = SPELLINGS.iter().map(|row| (row.name.to_lowercase(), row.flag));
     let aliases = ALIASES.iter().map(|(alias, flags)| ((*alias).to_owned(), *flags));
-    let pairs = NAMES
+    let pairs = SPELLINGS
         .iter()
         .filter(|row| row.flag != Flags::ACK)
         .map(|row| (format!("{}ack", row.name.to_lowercase()), row.flag | Flags::ACK));

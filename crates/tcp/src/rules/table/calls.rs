@@ -58,7 +58,8 @@ pub(super) const RULES: &[&[Rule]] = rules! {
         do [ReturnError(ConnectionDoesNotExist)] => same, "RFC 9293 §3.10.4";
     [Closing LastAck] "close" on Close
         do [ReturnError(ConnectionClosing)] => same, "RFC 9293 §3.10.4",
-        linux Deviation::new("close() after shutdown() succeeds; with text unread it sends RST and the connection is gone")
+        linux Deviation::new("close() after shutdown() succeeds; with text unread it sends RST and the connection is \
+            gone")
             .doing(actions!([ReturnOk])).decided_by("tcp_close");
     [TimeWait] "close" on Close
         do [ReturnError(ConnectionClosing)] => same, "RFC 9293 §3.10.4",
@@ -77,7 +78,8 @@ pub(super) const RULES: &[&[Rule]] = rules! {
 
     [Closed] "status" on Status
         do [ReturnError(ConnectionDoesNotExist)] => same, "RFC 9293 §3.10.6",
-        linux Deviation::new("getsockopt(TCP_INFO) tells CLOSED").doing(actions!([ReturnState])).decided_by("tcp_get_info");
+        linux Deviation::new("getsockopt(TCP_INFO) tells CLOSED").doing(actions!([ReturnState]))
+            .decided_by("tcp_get_info");
     [Listen SynSent SynReceived Established FinWait1 FinWait2 CloseWait Closing LastAck TimeWait] "status" on Status
         do [ReturnState] => same, "RFC 9293 §3.10.6";
 };

@@ -37,7 +37,8 @@ pub(super) const RULES: &[&[Rule]] = rules! {
             .decided_by("inet_csk_listen_stop");
     [Listen] "shutdown" on Shutdown
         do [FailPendingCalls(ConnectionClosing), DeleteConnection, ReturnOk] => Closed, "RFC 9293 §3.10.4",
-        linux_stays Deviation::new("shutdown(SHUT_WR) leaves a listening socket as it is; only SHUT_RD or SHUT_RDWR ends it")
+        linux_stays Deviation::new("shutdown(SHUT_WR) leaves a listening socket as it is; only SHUT_RD or \
+            SHUT_RDWR ends it")
             .doing(actions!([ReturnOk])).decided_by("inet_shutdown");
     [Listen] "abort" on Abort
         do [FailPendingCalls(ConnectionReset), DeleteConnection, ReturnOk] => Closed, "RFC 9293 §3.10.5";

@@ -93,8 +93,8 @@ pub(super) const RULES: &[&[Rule]] = rules! {
         do [SendReset(AtTheirAck), DiscardSegment] => same, "RFC 9293 §3.10.7.4 (fifth)";
     [SynReceived] "ack" on Segment if [Acceptable Ack AckAcceptable] unless [Rst Syn Fin]
         do [AcceptAck, SignalOpen, DeliverText, SendText] => Established, "RFC 9293 §3.10.7.4 (fifth)",
-        linux_stays Deviation::new("stays SYN_RECV while TCP_DEFER_ACCEPT waits for text, or while the accept queue is full; \
-            with tcp_abort_on_overflow=1 a full accept queue resets")
+        linux_stays Deviation::new("stays SYN_RECV while TCP_DEFER_ACCEPT waits for text, or while the accept queue \
+            is full; with tcp_abort_on_overflow=1 a full accept queue resets")
             .doing(actions!([DiscardSegment]))
             .decided_by("TCP_DEFER_ACCEPT, net.core.somaxconn, net.ipv4.tcp_abort_on_overflow");
     [SynReceived] "ack-and-fin" on Segment if [Acceptable Ack AckAcceptable Fin] unless [Rst Syn]
