@@ -39,7 +39,8 @@ pub enum Action {
     /// Let the acknowledgment count: advance SND.UNA, clear the retransmission queue, update
     /// the send window. One older than SND.UNA changes nothing.
     AcceptAck,
-    /// Hand text in sequence to the program and acknowledge it; hold text behind a gap.
+    /// Hand text in sequence to the program and acknowledge it; hold text behind a gap; answer
+    /// text there is no room for with an ACK of what is expected next.
     DeliverText,
     /// Advance RCV.NXT over the FIN and acknowledge it.
     ConsumeFin,
@@ -64,7 +65,8 @@ pub enum Action {
     Signal(Failure),
     /// Tell the program that the connection is open.
     SignalOpen,
-    /// Tell the program that the peer will send no more: end of file.
+    /// Tell the program, and the calls that wait for text, that the peer will send no more:
+    /// end of file.
     SignalPeerClosed,
 }
 

@@ -23,7 +23,9 @@ pub enum Condition {
     ///
     /// Where RST or SYN is set, the number of that control alone is tested, as for a
     /// segment of length zero: RFC 5961 asks whether the control lies in the window, not
-    /// whether some text behind it does.
+    /// whether some text behind it does. Where RCV.WND is zero, a segment at RCV.NXT is
+    /// tested as if it were empty: its acknowledgment has to count, or two sides with full
+    /// buffers would never hear of each other again. Its text and its FIN do not count.
     Acceptable,
     /// SEG.SEQ is RCV.NXT (RFC 5961 §3.2). Asked only of a segment with RST.
     Exact,
@@ -45,9 +47,9 @@ pub enum Condition {
     /// The FIN is the one the peer has sent before: SEG.SEQ + SEG.LEN = RCV.NXT. It lies
     /// left of the window, so the sequence number test alone would not see the FIN.
     FinRepeated,
-    /// The SYN+ACK of a simultaneous open: SEG.SEQ = IRS, nothing but the SYN in it, and
-    /// the ACK covers our SYN. It lies left of the window, yet its ACK has to count,
-    /// or the connection would open only after a retransmission.
+    /// The SYN+ACK of a simultaneous open, without RST and FIN: SEG.SEQ = IRS, and the ACK
+    /// covers our SYN. It lies left of the window, yet its ACK has to count, or neither
+    /// side would ever leave SYN_RECV.
     CrossingSynAck,
     /// The SYN may open the next connection between the same two sockets although this one
     /// is in TIME_WAIT: a listener waits, and by timestamp or sequence number the SYN is
@@ -245,13 +247,7 @@ pub const IMPLICATIONS: &[(Condition, Guard)] = &[
         Condition::CrossingSynAck,
         Guard::new(
             &[Condition::Syn, Condition::Ack, Condition::AckAcceptable],
-            &[
-                Condition::Rst,
-                Condition::Acceptable,
-                Condition::Fin,
-                Condition::TextAfterClose,
-                Condition::PassiveOpen,
-            ],
+            &[Condition::Rst, Condition::Acceptable, Condition::Fin, Condition::PassiveOpen],
         ),
     ),
     (Condition::NewIncarnation, Guard::new(&[Condition::Syn], &[Condition::Rst, Condition::Ack])),

@@ -3,10 +3,14 @@
 //! A [`Rule`] says: in this [`State`], on this [`Event`], if the [`Guard`] admits the
 //! [`Facts`], do these [`Action`]s and be in that state. Every event possible in a state
 //! and every set of facts that can occur together is answered by exactly one rule; the
-//! tests enumerate them all.
+//! tests enumerate them all. Where RFC 9293 leaves a choice, the rules take RFC 5961 (resets
+//! and SYNs in the window are asked back) and the half-duplex close of the sockets API (RST
+//! for text nobody can read).
 //!
 //! Not modelled, because it changes no state: the security compartment (third check),
-//! the urgent pointer (sixth check), delayed ACKs and congestion control.
+//! the urgent pointer (sixth check), delayed ACKs and congestion control. Nor is the
+//! return to TIME_WAIT of a connection reopened from there whose SYN turns out to be an old
+//! duplicate (§3.6.1 MAY-2 (2)): such a SYN_RECV ends like any other.
 //!
 //! ```
 //! use eleven_tcp::rules::{Condition, Event, Facts, find};

@@ -15,19 +15,27 @@ pub(super) const RULES: &[&[Rule]] = rules! {
         linux Deviation::new("RST at RCV.NXT − 1 resets as well: some peers do not count their own FIN")
             .to(State::Closed).doing(actions!([Signal(ConnectionReset), DeleteConnection]))
             .decided_by("tcp_reset_check");
-    [Established FinWait1 FinWait2 CloseWait Closing LastAck] "rst-in-window" on Segment
+    [Established FinWait1 CloseWait Closing LastAck] "rst-in-window" on Segment
         if [Rst Acceptable] unless [Exact]
         do [SendChallengeAck, DiscardSegment] => same, "RFC 9293 §3.10.7.4 (second), RFC 5961 §3.2",
         linux Deviation::new("no second challenge ACK within the rate limit, 500 ms by default; a RST right behind the \
             last block we reported by SACK resets")
             .decided_by("net.ipv4.tcp_invalid_ratelimit");
+    [FinWait2] "rst-in-window" on Segment if [Rst Acceptable] unless [Exact]
+        do [SendChallengeAck, DiscardSegment] => same, "RFC 9293 §3.10.7.4 (second), RFC 5961 §3.2",
+        linux Deviation::new("after close() a mini-socket is left, which any RST in the window ends")
+            .to(State::Closed).doing(actions!([DeleteConnection])).decided_by("tcp_timewait_state_process");
     [TimeWait] "rst-in-window" on Segment if [Rst Acceptable] unless [Exact]
         do [SendChallengeAck, DiscardSegment] => same, "RFC 9293 §3.10.7.4 (second), RFC 5961 §3.2",
         linux Deviation::new("dropped in silence").doing(actions!([DiscardSegment]))
             .decided_by("tcp_timewait_state_process");
-    [Established FinWait1 FinWait2 CloseWait] "rst" on Segment if [Rst Acceptable Exact]
+    [Established FinWait1 FinWait2] "rst" on Segment if [Rst Acceptable Exact]
         do [FailPendingCalls(ConnectionReset), Signal(ConnectionReset), DeleteConnection] => Closed,
         "RFC 9293 §3.10.7.4 (second)";
+    [CloseWait] "rst" on Segment if [Rst Acceptable Exact]
+        do [FailPendingCalls(ConnectionReset), Signal(ConnectionReset), DeleteConnection] => Closed,
+        "RFC 9293 §3.10.7.4 (second)",
+        linux Deviation::new("the program gets EPIPE (32), not ECONNRESET (104)").decided_by("tcp_reset");
     [Closing LastAck] "rst" on Segment if [Rst Acceptable Exact]
         do [DeleteConnection] => Closed, "RFC 9293 §3.10.7.4 (second)";
     [TimeWait] "rst" on Segment if [Rst Acceptable Exact]
@@ -37,7 +45,9 @@ pub(super) const RULES: &[&[Rule]] = rules! {
 
     [Established FinWait1 FinWait2 CloseWait Closing LastAck] "outside-window" on Segment
         unless [Rst Syn Acceptable]
-        do [SendAck, DiscardSegment] => same, "RFC 9293 §3.10.7.4 (first)", linux RATE_LIMITED;
+        do [SendAck, DiscardSegment] => same, "RFC 9293 §3.10.7.4 (first)",
+        linux Deviation::new("no second answer within the rate limit, 500 ms by default; none at all without ACK")
+            .decided_by("net.ipv4.tcp_invalid_ratelimit");
     // The peer's FIN sent once more is left of the window: for the sequence number test it
     // is an old duplicate, but it shows that our last ACK was lost, so the wait starts anew.
     [TimeWait] "fin-repeated" on Segment if [FinRepeated] unless [Rst Syn Acceptable]
@@ -60,16 +70,21 @@ pub(super) const RULES: &[&[Rule]] = rules! {
     [TimeWait] "syn-of-new-connection" on Segment if [Syn NewIncarnation] unless [Rst Ack]
         do [DeleteConnection, CreateConnection, LearnPeer, HoldForLater, SendSynAck] => SynReceived,
         "RFC 9293 §3.6.1 (MAY-2), RFC 6191",
-        linux Deviation::new("the new initial sequence number is the old SND.NXT + 65537; the SYN is handed to the \
-            listening socket")
+        linux Deviation::new("the new initial sequence number is the old SND.NXT + 65537; the connection does not \
+            return to TIME_WAIT if the SYN turns out to be an old one")
             .decided_by("tcp_timewait_state_process");
     [TimeWait] "syn" on Segment if [Syn] unless [Rst NewIncarnation]
         do [SendChallengeAck, DiscardSegment] => same, "RFC 9293 §3.10.7.4 (fourth), RFC 5961 §4.2",
         linux RATE_LIMITED;
 
-    [Established FinWait1 FinWait2 CloseWait Closing LastAck TimeWait] "no-ack" on Segment
+    [Established FinWait1 FinWait2 CloseWait Closing LastAck] "no-ack" on Segment
         if [Acceptable] unless [Rst Syn Ack]
         do [DiscardSegment] => same, "RFC 9293 §3.10.7.4 (fifth)";
+    [TimeWait] "no-ack" on Segment if [Acceptable] unless [Rst Syn Ack]
+        do [DiscardSegment] => same, "RFC 9293 §3.10.7.4 (fifth)",
+        linux Deviation::new("answered with an ACK unless it is empty; an empty one at RCV.NXT starts the 2MSL timer \
+            anew")
+            .doing(actions!([SendAck])).decided_by("tcp_timewait_state_process");
     [Established FinWait1 FinWait2 CloseWait Closing LastAck] "bad-ack" on Segment
         if [Acceptable Ack] unless [Rst Syn AckAcceptable]
         do [SendChallengeAck, DiscardSegment] => same, "RFC 9293 §3.10.7.4 (fifth), RFC 5961 §5.2";

@@ -54,7 +54,7 @@ pub(super) const RULES: &[&[Rule]] = rules! {
             .to(State::FinWait1).decided_by("tcp_close");
     [SynReceived] "shutdown" on Shutdown unless [TextQueued]
         do [SendFin, ReturnOk] => FinWait1, "RFC 9293 §3.10.4",
-        linux_stays Deviation::new("since Linux 6.10 the half-close waits until ESTABLISHED")
+        linux_stays Deviation::new("in kernels since 2024 the half-close waits until ESTABLISHED")
             .doing(actions!([QueueCall, ReturnOk])).decided_by("tcp_shutdown");
     [SynReceived] "shutdown-with-text-queued" on Shutdown if [TextQueued]
         do [QueueCall] => same, "RFC 9293 §3.10.4";
@@ -79,7 +79,8 @@ pub(super) const RULES: &[&[Rule]] = rules! {
         linux Deviation::new("a repeated SYN gets the SYN+ACK again, not an ACK")
             .doing(actions!([SendSynAck, DiscardSegment])).decided_by("tcp_check_req");
     [SynReceived] "crossing-syn-ack" on Segment if [CrossingSynAck]
-        do [AcceptAck, SignalOpen, SendAck, SendText] => Established, "RFC 9293 §3.5 (figure 7, MUST-10)";
+        do [AcceptAck, SignalOpen, DeliverText, SendAck, SendText] => Established,
+        "RFC 9293 §3.5 (figure 7, MUST-10)";
     [SynReceived] "syn-after-passive-open" on Segment if [Syn Acceptable PassiveOpen] unless [Rst]
         do [ForgetPeer] => Listen, "RFC 9293 §3.10.7.4 (fourth)",
         linux Deviation::new("the SYN gets RST and the request mini-socket vanishes")
