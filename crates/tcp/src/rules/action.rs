@@ -18,7 +18,8 @@ pub enum Action {
     /// Send the same ACK as a question: a genuine peer that has lost its state answers it
     /// with an exact RST (RFC 5961). Rate-limited (RFC 5961 §7).
     SendChallengeAck,
-    /// Send what the peer's window and congestion control allow of the queued text.
+    /// Send what the peer's window and congestion control allow of the queued text, and the
+    /// FIN behind it where this side has closed.
     SendText,
     /// Send FIN+ACK behind the queued text, once all of that is sent.
     SendFin,

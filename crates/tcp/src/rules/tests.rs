@@ -393,3 +393,89 @@ fn a_rule_reads_as_a_sentence() {
     );
     assert_eq!(Guard::ALWAYS.to_string(), "always");
 }
+
+/// RFC 9293 §3.10.7 once more, as the steps one after the other that it is written in.
+fn steps_of_the_rfc(state: State, facts: Facts) -> State {
+    let holds = |condition| facts.holds(condition);
+    match state {
+        State::Closed => State::Closed,
+        State::Listen if holds(C::Rst) || holds(C::Ack) || !holds(C::Syn) => State::Listen,
+        State::Listen => State::SynReceived,
+        State::SynSent => {
+            if holds(C::Ack) && !holds(C::AckAcceptable) {
+                return State::SynSent;
+            }
+            match (holds(C::Rst), holds(C::Ack), holds(C::Syn)) {
+                (true, true, _) => State::Closed,
+                (true, false, _) | (false, _, false) => State::SynSent,
+                (false, false, true) => State::SynReceived,
+                (false, true, true) if holds(C::Fin) => State::CloseWait,
+                (false, true, true) => State::Established,
+            }
+        }
+        _ => steps_in_other_states(state, facts),
+    }
+}
+
+fn steps_in_other_states(state: State, facts: Facts) -> State {
+    let holds = |condition| facts.holds(condition);
+    // First, the sequence number, with its two exemptions.
+    if state == State::TimeWait && holds(C::NewIncarnation) {
+        return State::SynReceived;
+    }
+    if state == State::SynReceived && holds(C::CrossingSynAck) {
+        return State::Established;
+    }
+    if !holds(C::Acceptable) {
+        return state;
+    }
+    // Second, RST.
+    if holds(C::Rst) {
+        return match (holds(C::Exact), state == State::SynReceived && holds(C::PassiveOpen)) {
+            (false, _) => state,
+            (true, true) => State::Listen,
+            (true, false) => State::Closed,
+        };
+    }
+    // Fourth, SYN.
+    if holds(C::Syn) {
+        return if state == State::SynReceived && holds(C::PassiveOpen) { State::Listen } else { state };
+    }
+    // Fifth, ACK.
+    if !holds(C::Ack) || !holds(C::AckAcceptable) {
+        return state;
+    }
+    let mut now = match state {
+        State::SynReceived => State::Established,
+        State::FinWait1 if holds(C::AcksOurFin) => State::FinWait2,
+        State::Closing if holds(C::AcksOurFin) => return State::TimeWait,
+        State::LastAck if holds(C::AcksOurFin) => return State::Closed,
+        other => other,
+    };
+    // Seventh, the text.
+    if holds(C::TextAfterClose) && matches!(state, State::FinWait1 | State::FinWait2) {
+        return State::Closed;
+    }
+    // Eighth, FIN.
+    if holds(C::Fin) {
+        now = match now {
+            State::Established => State::CloseWait,
+            State::FinWait1 => State::Closing,
+            State::FinWait2 => State::TimeWait,
+            other => other,
+        };
+    }
+    now
+}
+
+/// The rules sum up all steps for one segment; step by step the result has to be the same.
+#[test]
+fn a_rule_comes_to_the_same_as_the_steps_of_the_rfc() {
+    let valuations: Vec<Facts> = valuations(Event::Segment).collect();
+    for state in State::ALL {
+        for facts in &valuations {
+            let rule = find(state, Event::Segment, *facts).unwrap();
+            assert_eq!(rule.to, steps_of_the_rfc(state, *facts), "{}, {facts:?}", rule.id);
+        }
+    }
+}
