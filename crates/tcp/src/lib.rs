@@ -3,7 +3,22 @@
 //!
 //! Everything else in the project takes its idea of TCP from here. No clock, no
 //! socket, no thread: the crate only knows the protocol.
+//!
+//! - [`State`]: the eleven states and every spelling of them.
+//! - [`Flags`]: the flags of a segment, and which combinations are legal.
+//! - [`SeqNumber`], [`ReceiveWindow`]: arithmetic in a space that wraps.
+//! - [`rules`]: what happens in which state, each rule with an id, its clause in the RFC
+//!   and what Linux does differently.
+//! - [`diagram`]: the state diagram, drawn from the rules.
 
+pub mod diagram;
+mod flags;
+pub mod rules;
+mod seq;
 mod state;
+mod suggest;
 
+pub use flags::{FlagRule, Flags, FlagsClass, Legality, ParseFlagsError, Verdict};
+pub use rules::Rule;
+pub use seq::{ReceiveWindow, SeqNumber};
 pub use state::{ParseStateError, State, StateSet};

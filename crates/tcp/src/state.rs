@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::suggest::edit_distance;
+
 /// One of the eleven states of a TCP connection (RFC 9293 §3.3.2).
 ///
 /// The variants carry the RFC's words. [`fmt::Display`] prints netstat's spelling,
@@ -262,22 +264,6 @@ fn nearest(folded: &str) -> State {
         }
     }
     best.1
-}
-
-/// Levenshtein distance, for suggestions only; the inputs are short words.
-fn edit_distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, ca) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, cb) in b.iter().enumerate() {
-            let substituted = diagonal + usize::from(ca != *cb);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }
 
 /// A set of states.
