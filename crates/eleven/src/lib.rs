@@ -1,1 +1,15 @@
-//! Shows which of the eleven TCP states every connection of a host is in, who owns it and what it means.
+//! The parts of the `eleven` command: its command line, filter language, output and commands.
+//!
+//! The binary only calls [`run`]. This library exists for the binary, its tests, benchmarks
+//! and fuzz targets; programs that want to read sockets use `eleven-linux`.
+
+pub mod cli;
+pub mod fields;
+pub mod filter;
+
+mod commands;
+mod output;
+mod suggest;
+mod text;
+
+pub use commands::run;

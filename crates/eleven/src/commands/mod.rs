@@ -1,0 +1,122 @@
+//! The commands, and what they share: arguments to exit code, filter to request.
+
+mod completions;
+mod count;
+mod diff;
+mod explain;
+mod list;
+mod man;
+mod snapshot;
+mod summary;
+
+use std::ffi::OsString;
+use std::io;
+use std::process::ExitCode;
+
+use clap::Parser;
+use eleven_knowledge::Language;
+use eleven_linux::sock_diag::{Extensions, Request};
+use eleven_linux::{Labelling, ReadError, ReadReport};
+use eleven_snapshot::Family;
+
+use crate::cli::{Cli, Command, Global};
+use crate::fields::Needs;
+use crate::filter::{Filter, FilterError, SystemNames};
+use crate::output::{Output, note};
+
+/// Exit code of a command line that was not understood.
+const WRONG_USAGE: u8 = 2;
+
+/// Runs a command line and returns its exit code: 0 done, 1 failed, 2 wrong usage.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        // Help and version are no errors; clap knows which stream they belong to.
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(WRONG_USAGE));
+        }
+    };
+    match dispatch(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            let usage = error.downcast_ref::<WrongUsage>();
+            if let Some(WrongUsage::Filter(filter)) = usage {
+                note(&format!("the filter is not understood\n\n{}", filter.render()));
+            } else {
+                note(&format!("{error:#}"));
+            }
+            // A namespace that does not exist is a word that is wrong, not a failure.
+            let wrong = usage.is_some() || matches!(error.downcast_ref(), Some(ReadError::NoNamespace { .. }));
+            if wrong { ExitCode::from(WRONG_USAGE) } else { ExitCode::FAILURE }
+        }
+    }
+}
+
+fn dispatch(cli: &Cli) -> anyhow::Result<()> {
+    let global = &cli.global;
+    match &cli.command {
+        None => summary::run(global),
+        Some(Command::Count(args)) => count::run(global, args),
+        Some(Command::List(args)) => list::run(global, args),
+        Some(Command::Explain(args)) => explain::run(global, args),
+        Some(Command::Snapshot(args)) => snapshot::run(global, args),
+        Some(Command::Diff(args)) => diff::run(global, args),
+        Some(Command::Completions(args)) => completions::run(args),
+        Some(Command::Man(args)) => man::run(args),
+    }
+}
+
+/// The command line asks for something that does not exist.
+#[derive(Debug, thiserror::Error)]
+enum WrongUsage {
+    /// The filter.
+    #[error("the filter is not understood: {0}")]
+    Filter(FilterError),
+    /// Anything else, as a sentence.
+    #[error("{0}")]
+    Other(String),
+}
+
+/// Whether the reader of our output has gone: it has seen enough.
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+            || cause
+                .downcast_ref::<serde_json::Error>()
+                .is_some_and(|error| error.io_error_kind() == Some(io::ErrorKind::BrokenPipe))
+    })
+}
+
+fn parse_filter(words: &[String]) -> Result<Filter, WrongUsage> {
+    Filter::parse(&words.join(" "), &SystemNames::new()).map_err(WrongUsage::Filter)
+}
+
+/// What to ask the kernel for, so that `filter` can be decided and `fields` be shown.
+fn request(filter: &Filter, extensions: Extensions) -> Request {
+    let families = filter.families();
+    let needs = filter.needs();
+    Request {
+        states: filter.states(),
+        family: families.only(),
+        bytecode: None,
+        extensions: Extensions {
+            tcp_info: extensions.tcp_info || needs.tcp_info,
+            age: extensions.age || needs.age,
+            congestion: extensions.congestion || needs.congestion,
+        },
+    }
+}
+
+/// Says what a reading left out.
+fn say_notes(report: &ReadReport) {
+    for text in &report.notes {
+        note(text);
+    }
+}
+
+/// The language of explanations.
+fn language(global: &Global) -> Language {
+    global.lang.unwrap_or_else(|| Language::from_environment(|name| std::env::var(name).ok()))
+}
