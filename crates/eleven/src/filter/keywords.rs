@@ -171,7 +171,7 @@ pub const KEYWORDS: &[Keyword] = &[
         "network namespace, by name or inode number"),
 
     keyword(Topic::Age, "age", &[], Order, "DURATION", Group::Conversation,
-        "how long the socket has existed"),
+        "how long the socket has existed; of `≥ 5m` the 5m count"),
     keyword(Topic::ReceiveQueue, "recvq", &["recv_queue", "recv-q"], Order, "SIZE", Group::Conversation,
         "bytes that the program has not read (not for LISTEN)"),
     keyword(Topic::SendQueue, "sendq", &["send_queue", "send-q"], Order, "SIZE", Group::Conversation,
@@ -257,10 +257,13 @@ pub(super) fn term_words() -> Vec<String> {
 
 /// The help of the filter language, for a terminal and the man page.
 pub fn help() -> String {
+    /// Where the explanations begin.
+    const COLUMN: usize = 36;
     let mut text = String::from(
         "A filter is made of terms, joined by `and` (&, &&, or nothing at all), `or` (|, ||), `not` (!)\n\
-         and parentheses; `not` binds tightest, then `and`. OP is = != < <= > >= (eq ne lt le gt ge), and\n\
-         is = where it is left out. Names may have * and ?; what has blanks or signs in it is quoted.\n",
+         and parentheses; `not` binds tightest, then `and`. OP is = != < <= > >= (eq ne lt le gt ge),\n\
+         [!=] is = or !=, and where none is written it is =. Names may have * and ?; what has blanks or\n\
+         signs in it is quoted.\n",
     );
     for group in Group::ALL {
         let _ = writeln!(text, "\n{}:", group.title());
@@ -270,18 +273,19 @@ pub fn help() -> String {
                 Equality => "[!=] ",
                 Order => "OP ",
             };
-            let usage = format!("{} {operator}{}", keyword.name, keyword.value);
-            // A usage that fills its column has its help on the next line.
-            let (usage, rest) = (
-                usage.trim_end(),
-                if usage.len() > 32 { "\n                                    " } else { "" },
-            );
-            let _ = writeln!(text, "  {usage:<33} {rest}{}", keyword.help);
+            let usage = format!("  {} {operator}{}", keyword.name, keyword.value);
+            let usage = usage.trim_end();
+            // A usage that does not fit its column has a line of its own.
+            if usage.chars().count() >= COLUMN {
+                let _ = writeln!(text, "{usage}\n{:COLUMN$}{}", "", keyword.help);
+            } else {
+                let _ = writeln!(text, "{usage:COLUMN$}{}", keyword.help);
+            }
         }
     }
     text.push_str("\nClasses of states (each state and class also stands as a term of its own):\n");
     for class in STATE_CLASSES {
-        let _ = writeln!(text, "  {:<33} {}", class.name, class.help);
+        let _ = writeln!(text, "  {:<width$}{}", class.name, class.help, width = COLUMN - 2);
     }
     text.push_str(
         "\nHOST is ADDRESS, ADDRESS/LENGTH, ADDRESS:PORT, [IPV6]:PORT, :PORT, a name, or *. An IPv4 address also\n\

@@ -45,6 +45,11 @@ pub(super) fn host(text: &str, names: &dyn Names) -> Result<Host, BadValue> {
     if let Ok(address) = text.parse::<Ipv6Addr>() {
         return Ok(Host { prefixes: vec![Prefix::host(address.into())], port: None });
     }
+    // First of all: `fe80::1%eth0` would otherwise be taken apart at its last colon.
+    if let Some((_, zone)) = text.split_once('%') {
+        let end = zone.find([']', '/', ':']).unwrap_or(zone.len());
+        return Err(Cause::Zone(zone[..end].to_owned()).into());
+    }
     let not_an_address = || BadValue::from(Cause::NotAnAddress(text.to_owned()));
     let (address, length, port_text) = if let Some(rest) = text.strip_prefix('[') {
         let (inside, behind) = rest.split_once(']').ok_or_else(not_an_address)?;
@@ -75,9 +80,6 @@ pub(super) fn host(text: &str, names: &dyn Names) -> Result<Host, BadValue> {
         } else {
             Err(not_an_address())
         };
-    }
-    if let Some((_, zone)) = address.split_once('%') {
-        return Err(Cause::Zone(zone.to_owned()).into());
     }
     let numeric = address.parse::<IpAddr>().ok().or_else(|| length.and(short_v4(address)));
     let addresses = match numeric {

@@ -257,7 +257,7 @@ fn subject(socket: &Socket, hidden: u32) -> Subject {
             .as_deref()
             .and_then(|path| TestNames.cgroup_id(path))
             .unwrap_or(u64::from(hidden)),
-        port_chosen: hidden % 2 == 0,
+        port_chosen: hidden.is_multiple_of(2),
     }
 }
 
