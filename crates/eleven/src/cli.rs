@@ -31,7 +31,14 @@ pub struct Cli {
 #[derive(Args, Debug)]
 pub struct Global {
     /// How to print: a table for people, or JSON, one JSON object a line, CSV.
-    #[arg(long, value_enum, global = true, default_value_t, hide_default_value = true, help_heading = "Output")]
+    #[arg(
+        long,
+        value_enum,
+        global = true,
+        default_value_t,
+        hide_default_value = true,
+        help_heading = "Output"
+    )]
     pub format: Format,
 
     /// When to use colours; `NO_COLOR` in the environment means never.

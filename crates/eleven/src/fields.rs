@@ -11,6 +11,7 @@ use eleven_snapshot::{Owner, Socket};
 use eleven_tcp::State;
 use serde_json::Value;
 
+use crate::filter::suggest;
 use crate::text;
 
 /// A field of a socket.
@@ -167,7 +168,8 @@ fn tcp_info(socket: &Socket, name: &str) -> Option<u64> {
 }
 
 fn join<T: ToString>(owners: &[Owner], part: impl Fn(&Owner) -> T) -> Option<String> {
-    (!owners.is_empty()).then(|| owners.iter().map(|owner| part(owner).to_string()).collect::<Vec<_>>().join(","))
+    (!owners.is_empty())
+        .then(|| owners.iter().map(|owner| part(owner).to_string()).collect::<Vec<_>>().join(","))
 }
 
 /// Ids of the processes that hold the socket, each once.
@@ -297,12 +299,36 @@ pub static FIELDS: &[Field] = &[
         write: write_owners,
         value: |socket| FieldValue::word(socket.process_names().as_deref()),
     },
-    plain!("process", "PROCESS", "names of the programs that hold it", false, 2, Some("process"), Needs::OWNERS,
-        |socket: &Socket| FieldValue::word(socket.process_names().as_deref())),
-    plain!("pid", "PID", "ids of the processes that hold it", true, 3, Some("pid"), Needs::OWNERS,
-        |socket: &Socket| FieldValue::word(process_ids(socket).as_deref())),
-    plain!("fd", "FD", "descriptors by which they hold it", true, 5, None, Needs::OWNERS,
-        |socket: &Socket| FieldValue::word(join(&socket.owners, |owner| owner.fd).as_deref())),
+    plain!(
+        "process",
+        "PROCESS",
+        "names of the programs that hold it",
+        false,
+        2,
+        Some("process"),
+        Needs::OWNERS,
+        |socket: &Socket| FieldValue::word(socket.process_names().as_deref())
+    ),
+    plain!(
+        "pid",
+        "PID",
+        "ids of the processes that hold it",
+        true,
+        3,
+        Some("pid"),
+        Needs::OWNERS,
+        |socket: &Socket| FieldValue::word(process_ids(socket).as_deref())
+    ),
+    plain!(
+        "fd",
+        "FD",
+        "descriptors by which they hold it",
+        true,
+        5,
+        None,
+        Needs::OWNERS,
+        |socket: &Socket| FieldValue::word(join(&socket.owners, |owner| owner.fd).as_deref())
+    ),
     Field {
         name: "user",
         title: "USER",
@@ -321,36 +347,135 @@ pub static FIELDS: &[Field] = &[
             (None, None) => FieldValue::Nothing,
         },
     },
-    plain!("uid", "UID", "number of that user", true, 5, Some("uid"), Needs::NOTHING,
-        |socket: &Socket| FieldValue::number(socket.uid)),
-    plain!("netns", "NETNS", "network namespace", false, 2, Some("netns"), Needs::NOTHING,
-        |socket: &Socket| FieldValue::word(socket.netns.as_deref())),
-    plain!("container", "CONTAINER", "container or service it belongs to", false, 3, Some("container"), Needs::CGROUPS,
-        |socket: &Socket| FieldValue::word(socket.container.as_deref())),
-    plain!("cgroup", "CGROUP", "control group that made it", false, 5, Some("cgroup"), Needs::CGROUPS,
-        |socket: &Socket| FieldValue::word(socket.cgroup.as_deref())),
-    plain!("local-port", "LPORT", "local port", true, 3, Some("local_port"), Needs::NOTHING,
-        |socket: &Socket| FieldValue::number(socket.local_port)),
-    plain!("port", "PORT", "local port, the one a service is known by", true, 3, Some("port"), Needs::NOTHING,
-        |socket: &Socket| FieldValue::number(socket.local_port)),
-    plain!("remote-port", "RPORT", "remote port", true, 3, Some("remote_port"), Needs::NOTHING,
-        |socket: &Socket| FieldValue::number(socket.remote_port)),
-    plain!("family", "FAMILY", "inet or inet6", false, 5, Some("family"), Needs::NOTHING,
-        |socket: &Socket| FieldValue::word(Some(socket.family.as_str()))),
-    plain!("kind", "KIND", "how the kernel stores it: full, request, timewait, bound", false, 5, Some("kind"), Needs::NOTHING,
-        |socket: &Socket| FieldValue::word(Some(socket.kind.as_str()))),
-    plain!("interface", "INTERFACE", "interface it is bound to", false, 5, Some("interface"), Needs::NOTHING,
-        |socket: &Socket| FieldValue::word(socket.interface.as_deref())),
-    plain!("retransmits", "RETRANS", "how often its timer has fired without an answer", true, 5, None, Needs::NOTHING,
-        |socket: &Socket| FieldValue::number(socket.timer.map(|timer| timer.retransmits))),
-    plain!("inode", "INODE", "inode of its file", true, 6, None, Needs::NOTHING,
-        |socket: &Socket| FieldValue::number(socket.inode)),
-    plain!("cookie", "COOKIE", "the kernel's identity of it", true, 6, None, Needs::NOTHING,
-        |socket: &Socket| FieldValue::number(socket.cookie)),
-    plain!("mark", "MARK", "firewall mark", true, 6, Some("mark"), Needs::NOTHING,
-        |socket: &Socket| FieldValue::number(socket.mark)),
-    plain!("congestion", "CONGESTION", "congestion control algorithm", false, 6, Some("congestion"), Needs::CONGESTION,
-        |socket: &Socket| FieldValue::word(socket.congestion.as_deref())),
+    plain!("uid", "UID", "number of that user", true, 5, Some("uid"), Needs::NOTHING, |socket: &Socket| {
+        FieldValue::number(socket.uid)
+    }),
+    plain!(
+        "netns",
+        "NETNS",
+        "network namespace",
+        false,
+        2,
+        Some("netns"),
+        Needs::NOTHING,
+        |socket: &Socket| FieldValue::word(socket.netns.as_deref())
+    ),
+    plain!(
+        "container",
+        "CONTAINER",
+        "container or service it belongs to",
+        false,
+        3,
+        Some("container"),
+        Needs::CGROUPS,
+        |socket: &Socket| FieldValue::word(socket.container.as_deref())
+    ),
+    plain!(
+        "cgroup",
+        "CGROUP",
+        "control group that made it",
+        false,
+        5,
+        Some("cgroup"),
+        Needs::CGROUPS,
+        |socket: &Socket| FieldValue::word(socket.cgroup.as_deref())
+    ),
+    plain!(
+        "local-port",
+        "LPORT",
+        "local port",
+        true,
+        3,
+        Some("local_port"),
+        Needs::NOTHING,
+        |socket: &Socket| FieldValue::number(socket.local_port)
+    ),
+    plain!(
+        "port",
+        "PORT",
+        "local port, the one a service is known by",
+        true,
+        3,
+        Some("port"),
+        Needs::NOTHING,
+        |socket: &Socket| FieldValue::number(socket.local_port)
+    ),
+    plain!(
+        "remote-port",
+        "RPORT",
+        "remote port",
+        true,
+        3,
+        Some("remote_port"),
+        Needs::NOTHING,
+        |socket: &Socket| FieldValue::number(socket.remote_port)
+    ),
+    plain!(
+        "family",
+        "FAMILY",
+        "inet or inet6",
+        false,
+        5,
+        Some("family"),
+        Needs::NOTHING,
+        |socket: &Socket| FieldValue::word(Some(socket.family.as_str()))
+    ),
+    plain!(
+        "kind",
+        "KIND",
+        "how the kernel stores it: full, request, timewait, bound",
+        false,
+        5,
+        Some("kind"),
+        Needs::NOTHING,
+        |socket: &Socket| FieldValue::word(Some(socket.kind.as_str()))
+    ),
+    plain!(
+        "interface",
+        "INTERFACE",
+        "interface it is bound to",
+        false,
+        5,
+        Some("interface"),
+        Needs::NOTHING,
+        |socket: &Socket| FieldValue::word(socket.interface.as_deref())
+    ),
+    plain!(
+        "retransmits",
+        "RETRANS",
+        "how often its timer has fired without an answer",
+        true,
+        5,
+        None,
+        Needs::NOTHING,
+        |socket: &Socket| FieldValue::number(socket.timer.map(|timer| timer.retransmits))
+    ),
+    plain!("inode", "INODE", "inode of its file", true, 6, None, Needs::NOTHING, |socket: &Socket| {
+        FieldValue::number(socket.inode)
+    }),
+    plain!(
+        "cookie",
+        "COOKIE",
+        "the kernel's identity of it",
+        true,
+        6,
+        None,
+        Needs::NOTHING,
+        |socket: &Socket| FieldValue::number(socket.cookie)
+    ),
+    plain!("mark", "MARK", "firewall mark", true, 6, Some("mark"), Needs::NOTHING, |socket: &Socket| {
+        FieldValue::number(socket.mark)
+    }),
+    plain!(
+        "congestion",
+        "CONGESTION",
+        "congestion control algorithm",
+        false,
+        6,
+        Some("congestion"),
+        Needs::CONGESTION,
+        |socket: &Socket| FieldValue::word(socket.congestion.as_deref())
+    ),
     Field {
         name: "rtt",
         title: "RTT",
@@ -366,14 +491,46 @@ pub static FIELDS: &[Field] = &[
         },
         value: |socket| FieldValue::number(tcp_info(socket, "tcpi_rtt").filter(|us| *us > 0)),
     },
-    plain!("cwnd", "CWND", "congestion window in segments", true, 6, None, Needs::TCP_INFO,
-        |socket: &Socket| FieldValue::number(tcp_info(socket, "tcpi_snd_cwnd"))),
-    plain!("total-retransmits", "TOTAL-RETRANS", "segments sent again since it was opened", true, 6, None, Needs::TCP_INFO,
-        |socket: &Socket| FieldValue::number(tcp_info(socket, "tcpi_total_retrans"))),
-    plain!("bytes-sent", "SENT", "bytes of data sent since it was opened", true, 6, None, Needs::TCP_INFO,
-        |socket: &Socket| FieldValue::number(tcp_info(socket, "tcpi_bytes_sent"))),
-    plain!("bytes-received", "RECEIVED", "bytes of data received since it was opened", true, 6, None, Needs::TCP_INFO,
-        |socket: &Socket| FieldValue::number(tcp_info(socket, "tcpi_bytes_received"))),
+    plain!(
+        "cwnd",
+        "CWND",
+        "congestion window in segments",
+        true,
+        6,
+        None,
+        Needs::TCP_INFO,
+        |socket: &Socket| FieldValue::number(tcp_info(socket, "tcpi_snd_cwnd"))
+    ),
+    plain!(
+        "total-retransmits",
+        "TOTAL-RETRANS",
+        "segments sent again since it was opened",
+        true,
+        6,
+        None,
+        Needs::TCP_INFO,
+        |socket: &Socket| FieldValue::number(tcp_info(socket, "tcpi_total_retrans"))
+    ),
+    plain!(
+        "bytes-sent",
+        "SENT",
+        "bytes of data sent since it was opened",
+        true,
+        6,
+        None,
+        Needs::TCP_INFO,
+        |socket: &Socket| FieldValue::number(tcp_info(socket, "tcpi_bytes_sent"))
+    ),
+    plain!(
+        "bytes-received",
+        "RECEIVED",
+        "bytes of data received since it was opened",
+        true,
+        6,
+        None,
+        Needs::TCP_INFO,
+        |socket: &Socket| FieldValue::number(tcp_info(socket, "tcpi_bytes_received"))
+    ),
 ];
 
 /// Columns of `list` when none are named.
@@ -386,8 +543,13 @@ pub fn field(name: &str) -> Option<&'static Field> {
 }
 
 fn unknown(what: &str, name: &str, known: &[&str]) -> String {
-    let nearest = text::nearest(name, known.iter().copied());
-    format!("there is no {what} `{name}`; did you mean `{nearest}`? There are: {}", known.join(", "))
+    let known_names = known.join(", ");
+    match suggest::nearest(name, known.iter().copied()) {
+        Some(nearest) => {
+            format!("there is no {what} `{name}`; did you mean `{nearest}`? There are: {known_names}")
+        }
+        None => format!("there is no {what} `{name}`; there are: {known_names}"),
+    }
 }
 
 /// A column by name.
@@ -406,7 +568,8 @@ pub fn parse_column(name: &str) -> Result<&'static Field, String> {
 pub fn parse_key(name: &str) -> Result<&'static Field, String> {
     let plain = name.strip_suffix("-address").or_else(|| name.strip_suffix("_address")).unwrap_or(name);
     field(plain).filter(|field| field.key.is_some()).ok_or_else(|| {
-        let names: Vec<&str> = FIELDS.iter().filter(|field| field.key.is_some()).map(|field| field.name).collect();
+        let names: Vec<&str> =
+            FIELDS.iter().filter(|field| field.key.is_some()).map(|field| field.name).collect();
         unknown("key", name, &names)
     })
 }
@@ -490,13 +653,16 @@ mod tests {
             assert!(FIELDS[index + 1..].iter().all(|other| other.name != field.name), "{}", field.name);
         }
         assert_eq!(columns(&[], false).map(|columns| columns.len()), Ok(USUAL_COLUMNS.len()));
-        assert_eq!(columns(&["+rtt".to_owned()], true).map(|columns| columns.len()), Ok(USUAL_COLUMNS.len() + 2));
+        assert_eq!(
+            columns(&["+rtt".to_owned()], true).map(|columns| columns.len()),
+            Ok(USUAL_COLUMNS.len() + 2)
+        );
     }
 
     #[test]
     fn a_wrong_name_gets_the_nearest() {
-        let error = parse_column("recv").unwrap_err();
-        assert!(error.starts_with("there is no column `recv`; did you mean `recvq`?"), "{error}");
+        let error = parse_column("recq").unwrap_err();
+        assert!(error.starts_with("there is no column `recq`; did you mean `recvq`?"), "{error}");
         assert!(parse_key("age").is_err());
         assert_eq!(parse_key("remote_address").map(|field| field.name), Ok("remote"));
     }

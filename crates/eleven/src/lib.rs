@@ -9,7 +9,6 @@ pub mod filter;
 
 mod commands;
 mod output;
-mod suggest;
 mod text;
 
 pub use commands::run;

@@ -7,14 +7,14 @@ use std::net::IpAddr;
 use eleven_snapshot::{Age, Timer};
 
 /// `10.0.0.1:443`, `[::1]:443`; a port that is any is `*`.
-pub fn endpoint(address: IpAddr, port: Option<u16>) -> String {
+pub(crate) fn endpoint(address: IpAddr, port: Option<u16>) -> String {
     let mut out = String::new();
     write_endpoint(&mut out, address, port);
     out
 }
 
 /// Writes what [`endpoint`] returns.
-pub fn write_endpoint(out: &mut String, address: IpAddr, port: Option<u16>) {
+pub(crate) fn write_endpoint(out: &mut String, address: IpAddr, port: Option<u16>) {
     match address {
         IpAddr::V4(address) => {
             let mut digits = itoa::Buffer::new();
@@ -38,7 +38,7 @@ pub fn write_endpoint(out: &mut String, address: IpAddr, port: Option<u16>) {
 }
 
 /// `≥ 42 s`, `3 m 20 s`.
-pub fn write_age(out: &mut String, age: Age) {
+pub(crate) fn write_age(out: &mut String, age: Age) {
     if age.is_lower_bound {
         out.push_str("≥ ");
     }
@@ -46,7 +46,7 @@ pub fn write_age(out: &mut String, age: Age) {
 }
 
 /// `850 ms`, `42 s`, `3 m 20 s`, `2 h 5 m`, `3 d 4 h`: two units at most.
-pub fn write_duration(out: &mut String, ms: u64) {
+pub(crate) fn write_duration(out: &mut String, ms: u64) {
     let s = ms / 1000;
     let (minutes, hours, days) = (s / 60, s / 3600, s / 86_400);
     // Writing to a String cannot fail.
@@ -64,14 +64,14 @@ pub fn write_duration(out: &mut String, ms: u64) {
 }
 
 /// What [`write_duration`] writes.
-pub fn duration(ms: u64) -> String {
+pub(crate) fn duration(ms: u64) -> String {
     let mut out = String::new();
     write_duration(&mut out, ms);
     out
 }
 
 /// `retransmit 1.2 s ×3`.
-pub fn write_timer(out: &mut String, timer: Timer) {
+pub(crate) fn write_timer(out: &mut String, timer: Timer) {
     let _ = write!(out, "{} ", timer.kind.as_str());
     if timer.expires_ms < 10_000 {
         let _ = write!(out, "{}.{} s", timer.expires_ms / 1000, timer.expires_ms % 1000 / 100);
@@ -84,7 +84,7 @@ pub fn write_timer(out: &mut String, timer: Timer) {
 }
 
 /// `1,234,567`.
-pub fn thousands(number: u64) -> String {
+pub(crate) fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
@@ -97,7 +97,7 @@ pub fn thousands(number: u64) -> String {
 }
 
 /// A name from outside without the control characters that a terminal would obey.
-pub fn printable(text: &str) -> Cow<'_, str> {
+pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     if text.chars().any(char::is_control) {
         text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect::<String>().into()
     } else {
@@ -106,12 +106,12 @@ pub fn printable(text: &str) -> Cow<'_, str> {
 }
 
 /// Columns a text takes on a terminal.
-pub fn width(text: &str) -> usize {
+pub(crate) fn width(text: &str) -> usize {
     if text.is_ascii() { text.len() } else { unicode_width::UnicodeWidthStr::width(text) }
 }
 
 /// Cuts a text to so many columns, with `…` where something is left out.
-pub fn cut(text: &str, columns: usize) -> Cow<'_, str> {
+pub(crate) fn cut(text: &str, columns: usize) -> Cow<'_, str> {
     if width(text) <= columns {
         return text.into();
     }
@@ -131,7 +131,7 @@ pub fn cut(text: &str, columns: usize) -> Cow<'_, str> {
 
 /// Breaks a paragraph into lines of at most `columns`, at blanks, and between any two wide
 /// characters (Chinese is written without blanks).
-pub fn wrap(text: &str, columns: usize) -> Vec<String> {
+pub(crate) fn wrap(text: &str, columns: usize) -> Vec<String> {
     let columns = columns.max(10);
     let mut lines = Vec::new();
     let mut line = String::new();
@@ -160,7 +160,11 @@ fn pieces(text: &str) -> Vec<&str> {
         let Some(&(next_index, next)) = characters.peek() else { break };
         let is_wide = |c: char| unicode_width::UnicodeWidthChar::width(c) == Some(2);
         let breaks = (c == ' ' && next != ' ')
-            || ((is_wide(c) || is_wide(next)) && c != ' ' && next != ' ' && !CLOSING.contains(next) && !"（《「『“‘".contains(c));
+            || ((is_wide(c) || is_wide(next))
+                && c != ' '
+                && next != ' '
+                && !CLOSING.contains(next)
+                && !"（《「『“‘".contains(c));
         if breaks {
             found.push(&text[start..next_index]);
             start = next_index;
@@ -168,18 +172,6 @@ fn pieces(text: &str) -> Vec<&str> {
     }
     found.push(&text[start..]);
     found
-}
-
-/// The word of `known` that `word` is most likely to mean.
-pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> &'a str {
-    let word = word.to_ascii_lowercase();
-    known.min_by_key(|name| {
-        let name = name.to_ascii_lowercase();
-        // A beginning that agrees says more than letters in common.
-        let prefix = name.starts_with(&word) || word.starts_with(&name);
-        (!prefix, eleven_tcp::edit_distance(&word, &name))
-    })
-    .unwrap_or_default()
 }
 
 #[cfg(test)]

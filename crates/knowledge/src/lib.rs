@@ -12,6 +12,7 @@ mod subjects;
 pub use language::{Language, UnknownLanguage};
 pub use placeholder::fill;
 pub use subjects::{
-    CombinationText, ErrnoFacts, ErrnoText, FindingText, StateText, SysctlFacts, SysctlText, combination, errno,
-    errno_name, errno_names, finding, finding_codes, flag, state, sysctl, sysctls, transition, verdict,
+    CombinationText, ErrnoFacts, ErrnoText, FindingText, StateText, SysctlFacts, SysctlText, combination,
+    errno, errno_name, errno_names, finding, finding_codes, flag, state, sysctl, sysctls, transition,
+    verdict,
 };

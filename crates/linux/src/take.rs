@@ -57,6 +57,11 @@ impl Taking {
         &self.head
     }
 
+    /// What could not be seen so far, a sentence each.
+    pub fn notes(&self) -> &[String] {
+        &self.report.notes
+    }
+
     /// Streams the sockets, and returns what is known after the last one.
     ///
     /// # Errors

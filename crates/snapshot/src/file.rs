@@ -57,8 +57,8 @@ impl fmt::Display for Partial {
 /// Those of `out`, and those that `sockets` returns.
 pub fn write<W, F, E>(mut out: W, snapshot: &Snapshot, sockets: F) -> Result<u64, E>
 where
-    W: Write,
-    F: FnOnce(&mut dyn FnMut(&Socket) -> io::Result<()>) -> Result<Tail, E>,
+    W: Write + Send,
+    F: FnOnce(&mut (dyn FnMut(&Socket) -> io::Result<()> + Send)) -> Result<Tail, E>,
     E: From<io::Error>,
 {
     // The head is the object without its closing brace and without the keys that follow.

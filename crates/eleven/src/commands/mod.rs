@@ -15,13 +15,14 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use eleven_knowledge::Language;
+use eleven_linux::namespace::NamespaceChoice;
 use eleven_linux::sock_diag::{Extensions, Request};
 use eleven_linux::{Labelling, ReadError, ReadReport};
 use eleven_snapshot::Family;
 
 use crate::cli::{Cli, Command, Global};
 use crate::fields::Needs;
-use crate::filter::{Filter, FilterError, SystemNames};
+use crate::filter::{Filter, FilterError, Names, NoNames, SystemNames};
 use crate::output::{Output, note};
 
 /// Exit code of a command line that was not understood.
@@ -48,7 +49,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
                 note(&format!("{error:#}"));
             }
             // A namespace that does not exist is a word that is wrong, not a failure.
-            let wrong = usage.is_some() || matches!(error.downcast_ref(), Some(ReadError::NoNamespace { .. }));
+            let wrong =
+                usage.is_some() || matches!(error.downcast_ref(), Some(ReadError::NoNamespace { .. }));
             if wrong { ExitCode::from(WRONG_USAGE) } else { ExitCode::FAILURE }
         }
     }
@@ -94,18 +96,48 @@ fn parse_filter(words: &[String]) -> Result<Filter, WrongUsage> {
 }
 
 /// What to ask the kernel for, so that `filter` can be decided and `fields` be shown.
-fn request(filter: &Filter, extensions: Extensions) -> Request {
+fn request(global: &Global, filter: &Filter, wanted: Needs) -> Request {
     let families = filter.families();
+    let family = match (families.inet, families.inet6) {
+        (true, false) => Some(Family::Inet),
+        (false, true) => Some(Family::Inet6),
+        // Neither: nothing matches, whatever is read.
+        (true, true) | (false, false) => None,
+    };
     let needs = filter.needs();
     Request {
         states: filter.states(),
-        family: families.only(),
-        bytecode: None,
+        family,
+        bytecode: kernel_program(filter, &global.netns),
         extensions: Extensions {
-            tcp_info: extensions.tcp_info || needs.tcp_info,
-            age: extensions.age || needs.age,
-            congestion: extensions.congestion || needs.congestion,
+            tcp_info: wanted.extensions.tcp_info || needs.tcp_info,
+            age: wanted.extensions.age || needs.age,
+            congestion: wanted.extensions.congestion || needs.congestion,
         },
+    }
+}
+
+/// The filter as a program for the kernel; `None` when the kernel cannot help. It lets
+/// through at least what matches, so leaving it out never changes an answer.
+fn kernel_program(filter: &Filter, netns: &NamespaceChoice) -> Option<Vec<u8>> {
+    let system = SystemNames::new();
+    // Names of interfaces are those of this namespace and mean nothing in another.
+    let names: &dyn Names = if *netns == NamespaceChoice::This { &system } else { &NoNames };
+    let mut kernel = filter.kernel_filter(names);
+    // Only CAP_NET_ADMIN may ask for marks; without it the whole request would be refused.
+    if kernel.tests_marks() && !rustix::process::geteuid().is_root() {
+        kernel = kernel.without_marks();
+    }
+    let program = kernel.compile().ok()?;
+    (!program.is_empty()).then(|| program.as_bytes().to_vec())
+}
+
+/// Which names rows must carry, so that `filter` can be decided and `fields` be shown.
+fn labelling(filter: &Filter, wanted: Needs) -> Labelling {
+    let needs = filter.needs();
+    Labelling {
+        owners: wanted.labelling.owners || needs.owners,
+        cgroups: wanted.labelling.cgroups || needs.cgroup || needs.container,
     }
 }
 

@@ -96,7 +96,9 @@ impl<W: Write> Table<W> {
         let paint = self.paint;
         self.write_line(|index, out| out.push_str(titles[index]), |line| paint.text(Style::Bold, line))?;
         for row in rows {
-            self.write_row(row.style, row.detail.as_deref(), &mut |index, out| out.push_str(&row.cells[index]))?;
+            self.write_row(row.style, row.detail.as_deref(), &mut |index, out| {
+                out.push_str(&row.cells[index])
+            })?;
         }
         // The first rows are seen before the dump ends.
         self.out.flush()
@@ -113,7 +115,8 @@ impl<W: Write> Table<W> {
         self.write_line(fill, |line| match style {
             // Only the first column is coloured: a whole coloured screen says nothing.
             Some(style) => {
-                let (cell, rest) = line.split_at(line.char_indices().nth(first).map_or(line.len(), |(at, _)| at));
+                let (cell, rest) =
+                    line.split_at(line.char_indices().nth(first).map_or(line.len(), |(at, _)| at));
                 let mut out = paint.text(style, cell);
                 out.push_str(rest);
                 out
@@ -220,14 +223,20 @@ mod tests {
     #[test]
     fn columns_are_aligned_without_trailing_blanks() {
         let rows = [["LISTEN", "5", "nginx"], ["ESTABLISHED", "1234", "程序"]];
-        assert_eq!(table(None, &rows), "STATE           N  OWNER\nLISTEN          5  nginx\nESTABLISHED  1234  程序\n");
+        assert_eq!(
+            table(None, &rows),
+            "STATE           N  OWNER\nLISTEN          5  nginx\nESTABLISHED  1234  程序\n"
+        );
     }
 
     #[test]
     fn a_narrow_terminal_loses_columns_and_then_letters() {
         let rows = [["ESTABLISHED", "1234", "nginx"]];
         assert_eq!(table(Some(18), &rows), "STATE           N\nESTABLISHED  1234\n");
-        assert_eq!(table(Some(14), &rows), "STATE       N\nESTABLI…  1234\n".replace("STATE       N", "STATE        N"));
+        assert_eq!(
+            table(Some(14), &rows),
+            "STATE       N\nESTABLI…  1234\n".replace("STATE       N", "STATE        N")
+        );
     }
 
     #[test]

@@ -1,0 +1,166 @@
+//! What the words of `eleven explain` mean.
+
+use eleven_tcp::rules::{Event, RULES, applicable, segment_rules};
+use eleven_tcp::{Flags, Rule, State, diagram};
+
+use crate::filter::suggest;
+
+/// Something that can be explained.
+#[derive(Debug)]
+pub(super) enum Subject {
+    State(State),
+    /// A transition: the rules that something in a state can hit.
+    Rules {
+        title: String,
+        rules: Vec<&'static Rule>,
+    },
+    Flags(Flags),
+    Errno(String),
+    Sysctl(String),
+    Finding(String),
+}
+
+/// Every state, in the order of a connection's life.
+pub(super) fn all_states() -> Vec<Subject> {
+    State::ALL.into_iter().map(Subject::State).collect()
+}
+
+/// Understands the words: a state and what happens in it, or every word for itself.
+///
+/// # Errors
+/// A sentence about the first word that means nothing, with the nearest that does.
+pub(super) fn parse(words: &[String]) -> Result<Vec<Subject>, String> {
+    if let Some(transition) = parse_transition(words) {
+        return Ok(vec![transition]);
+    }
+    words.iter().map(|word| parse_word(word)).collect()
+}
+
+/// `FIN_WAIT1 FIN+ACK`, `ESTABLISHED close`, `SYN_SENT ESTABLISHED`.
+fn parse_transition(words: &[String]) -> Option<Subject> {
+    let [first, rest @ ..] = words else { return None };
+    let state: State = first.parse().ok()?;
+    let what = rest.join(" ");
+    if what.is_empty() {
+        return None;
+    }
+    if let Some(event) = parse_event(&what) {
+        let rules: Vec<_> = applicable(state, event).iter().collect();
+        return Some(Subject::Rules { title: format!("{state}, {event}"), rules });
+    }
+    if let Ok(to) = what.parse::<State>() {
+        // Two states without a way between them are two questions.
+        let edge = diagram::edge(state, to)?;
+        return Some(Subject::Rules { title: format!("{state} → {to}"), rules: edge.rules });
+    }
+    let flags: Flags = what.parse().ok()?;
+    Some(Subject::Rules { title: format!("{state}, {flags}"), rules: segment_rules(state, flags) })
+}
+
+/// An event by its own name, or by the name of the system call behind it.
+fn parse_event(text: &str) -> Option<Event> {
+    let folded = text.to_ascii_lowercase().replace(['_', '-', '(', ')'], " ");
+    let folded = folded.trim();
+    let by_call = match folded {
+        "connect" | "open" => Some(Event::ActiveOpen),
+        "listen" => Some(Event::PassiveOpen),
+        "write" => Some(Event::Send),
+        "read" | "recv" => Some(Event::Receive),
+        "half close" => Some(Event::Shutdown),
+        "rto" | "timeout" => Some(Event::RetransmissionTimeout),
+        "icmp" => Some(Event::IcmpHardError),
+        _ => None,
+    };
+    by_call.or_else(|| {
+        Event::ALL
+            .into_iter()
+            .filter(|event| *event != Event::Segment)
+            .find(|event| event.as_str().to_ascii_lowercase().replace('_', " ") == folded)
+    })
+}
+
+fn parse_word(word: &str) -> Result<Subject, String> {
+    if let Ok(state) = word.parse() {
+        return Ok(Subject::State(state));
+    }
+    if let Some(name) = word.parse().ok().and_then(eleven_knowledge::errno_name) {
+        return Ok(Subject::Errno(name));
+    }
+    let errnos = eleven_knowledge::errno_names();
+    let upper = word.to_ascii_uppercase();
+    if errnos.contains(&upper) {
+        return Ok(Subject::Errno(upper));
+    }
+    let sysctls: Vec<String> = eleven_knowledge::sysctls().into_keys().collect();
+    // `tcp_fin_timeout`, `net.ipv4.tcp_fin_timeout`, and the path form with slashes.
+    let dotted = word.replace('/', ".");
+    let is_named = |name: &&String| **name == dotted || name.rsplit('.').next() == Some(&dotted);
+    if let Some(name) = sysctls.iter().find(is_named) {
+        return Ok(Subject::Sysctl(name.clone()));
+    }
+    let codes = eleven_knowledge::finding_codes();
+    let code = word.to_ascii_lowercase().replace('_', "-");
+    if codes.contains(&code) {
+        return Ok(Subject::Finding(code));
+    }
+    if let Some(rule) = RULES.iter().find(|rule| rule.id == word) {
+        return Ok(Subject::Rules { title: format!("{}, {}", rule.from, rule.event), rules: vec![rule] });
+    }
+    if let Ok(flags) = word.parse() {
+        return Ok(Subject::Flags(flags));
+    }
+    let known = State::ALL.iter().map(|state| state.as_str()).chain(errnos.iter().map(String::as_str));
+    let short = sysctls.iter().filter_map(|name| name.rsplit('.').next());
+    let nearest = suggest::nearest(word, known.chain(short).chain(codes.iter().map(String::as_str)));
+    let hint = nearest.map_or_else(String::new, |nearest| format!("; did you mean `{nearest}`?"));
+    Err(format!(
+        "`{word}` is no state, flags, errno, sysctl, rule or finding that I know{hint} \
+         `eleven explain --help` shows what can be explained"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kinds(words: &[&str]) -> Vec<String> {
+        let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        parse(&words)
+            .map(|subjects| subjects.iter().map(|subject| format!("{subject:?}")).collect())
+            .unwrap_or_else(|error| vec![error])
+    }
+
+    #[test]
+    fn words_are_understood() {
+        for (words, expected) in [
+            (&["fin-wait-2"][..], "State(FinWait2)"),
+            (&["111"], "Errno(\"ECONNREFUSED\")"),
+            (&["econnreset"], "Errno(\"ECONNRESET\")"),
+            (&["tcp_fin_timeout"], "Sysctl(\"net.ipv4.tcp_fin_timeout\")"),
+            (&["net/core/somaxconn"], "Sysctl(\"net.core.somaxconn\")"),
+        ] {
+            assert_eq!(kinds(words), [expected], "{words:?}");
+        }
+        assert!(kinds(&["SYN+FIN"])[0].starts_with("Flags("));
+        assert!(kinds(&["TIME_WAIT", "ESTABLISHED"])[0].starts_with("State(TimeWait)"));
+        assert!(kinds(&["TIEM_WAIT"])[0].contains("did you mean `TIME_WAIT`?"));
+    }
+
+    #[test]
+    fn a_state_with_what_happens_in_it_is_a_transition() {
+        for words in [
+            &["FIN_WAIT1", "FIN+ACK"][..],
+            &["ESTABLISHED", "close"],
+            &["SYN_SENT", "ESTABLISHED"],
+            &["TIME_WAIT", "2MSL", "timeout"],
+            &["fin_wait2", "FIN_WAIT2", "timeout"],
+            &["CLOSED", "listen"],
+        ] {
+            let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+            match parse(&words).unwrap().as_slice() {
+                [Subject::Rules { rules, .. }] => assert!(!rules.is_empty(), "{words:?}"),
+                other => panic!("{words:?}: {other:?}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! `eleven list`: one row a socket.
+
+use std::io;
+use std::ops::ControlFlow;
+
+use eleven_linux::namespace::NamespaceChoice;
+use eleven_linux::read_sockets;
+use eleven_snapshot::{Socket, TcpInfo};
+
+use super::{WrongUsage, labelling, parse_filter, request, say_notes};
+use crate::cli::{Format, Global, ListArgs};
+use crate::fields::{self, Field, FieldValue, Needs, Sort};
+use crate::output::{Column, CsvRecords, JsonRecords, Output, Style, Table};
+
+pub(super) fn run(global: &Global, args: &ListArgs) -> anyhow::Result<()> {
+    let filter = parse_filter(&args.filter.filter)?;
+    let columns =
+        fields::columns(&args.columns, global.netns != NamespaceChoice::This).map_err(WrongUsage::Other)?;
+    let mut wanted = needs(args, global.format, &columns);
+    if args.no_owners {
+        wanted.labelling.owners = false;
+    }
+    let request = request(global, &filter, wanted);
+    let mut rows = Rows::new(Output::open(global)?, args, columns)?;
+    let mut sorted = args.sort.map(|sort| Sorted::new(sort, args.limit));
+    let mut left = args.limit.unwrap_or(usize::MAX);
+    let mut failure = None;
+
+    let report = read_sockets(
+        &global.netns,
+        global.reader.into(),
+        &request,
+        labelling(&filter, wanted),
+        &mut |socket: &Socket| {
+            if !filter.matches(socket) {
+                return ControlFlow::Continue(());
+            }
+            if let Some(sorted) = &mut sorted {
+                sorted.add(socket);
+                return ControlFlow::Continue(());
+            }
+            if left == 0 {
+                return ControlFlow::Break(());
+            }
+            left -= 1;
+            match rows.write(socket) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(error) => {
+                    failure = Some(error);
+                    ControlFlow::Break(())
+                }
+            }
+        },
+    );
+    if let Some(error) = failure {
+        return Err(error.into());
+    }
+    // What was seen before an error is still worth printing.
+    for socket in sorted.into_iter().flat_map(Sorted::finish) {
+        rows.write(&socket)?;
+    }
+    rows.finish()?;
+    say_notes(&report?);
+    Ok(())
+}
+
+/// What has to be read for the output.
+fn needs(args: &ListArgs, format: Format, columns: &[&'static Field]) -> Needs {
+    let mut needs = columns.iter().map(|column| column.needs).fold(Needs::default(), Needs::union);
+    needs = args.sort.map_or(needs, |sort| needs.union(sort.field.needs));
+    // Records for programs carry everything that costs little.
+    if matches!(format, Format::Json | Format::Ndjson) {
+        needs.labelling.owners = true;
+        needs.labelling.cgroups = true;
+        needs.extensions.age = true;
+    }
+    needs.extensions.tcp_info |= args.info;
+    needs.extensions.congestion |= args.info;
+    needs
+}
+
+/// Rows that are kept to be sorted, no more than will be shown.
+struct Sorted {
+    sort: Sort,
+    limit: usize,
+    rows: Vec<(FieldValue, Socket)>,
+}
+
+impl Sorted {
+    fn new(sort: Sort, limit: Option<usize>) -> Self {
+        Self { sort, limit: limit.unwrap_or(usize::MAX), rows: Vec::new() }
+    }
+
+    fn add(&mut self, socket: &Socket) {
+        self.rows.push(((self.sort.field.value)(socket), socket.clone()));
+        // Sorting now and then keeps memory to twice the limit at little cost.
+        if self.rows.len() >= self.limit.saturating_mul(2).saturating_add(1024) {
+            self.settle();
+        }
+    }
+
+    fn settle(&mut self) {
+        let sort = self.sort;
+        self.rows.sort_by(|(a, _), (b, _)| sort.compare(a, b));
+        self.rows.truncate(self.limit);
+    }
+
+    fn finish(mut self) -> impl Iterator<Item = Socket> {
+        self.settle();
+        self.rows.into_iter().map(|(_, socket)| socket)
+    }
+}
+
+/// The output, in one of its formats.
+enum Rows {
+    Table { table: Table<Output>, columns: Vec<&'static Field>, info: bool },
+    Json(JsonRecords<Output>),
+    Csv { records: CsvRecords<Output>, columns: Vec<&'static Field> },
+}
+
+impl Rows {
+    fn new(output: Output, args: &ListArgs, columns: Vec<&'static Field>) -> io::Result<Self> {
+        Ok(match output.format {
+            Format::Table => {
+                let layout = columns
+                    .iter()
+                    .map(|field| Column { title: field.title, right: field.right, rank: field.rank })
+                    .collect();
+                let (paint, limit) = (output.paint, output.columns);
+                Self::Table { table: Table::new(output, paint, limit, layout), columns, info: args.info }
+            }
+            Format::Json | Format::Ndjson => {
+                let format = output.format;
+                Self::Json(JsonRecords::new(output, format))
+            }
+            Format::Csv => {
+                let heading: Vec<String> = columns.iter().map(|field| field.name.replace('-', "_")).collect();
+                Self::Csv { records: CsvRecords::new(output, heading.iter().map(String::as_str))?, columns }
+            }
+        })
+    }
+
+    fn write(&mut self, socket: &Socket) -> io::Result<()> {
+        match self {
+            Self::Table { table, columns, info } => {
+                let colored = columns.first().is_some_and(|field| field.name == "state");
+                let style = colored.then_some(Style::State(socket.state));
+                let detail = info.then(|| info_line(socket)).filter(|line| !line.is_empty());
+                table.row(style, detail, |index, cell| (columns[index].write)(socket, cell))
+            }
+            Self::Json(records) => records.write(socket),
+            Self::Csv { records, columns } => records.write(columns.iter().map(|field| {
+                let mut cell = String::new();
+                (field.write)(socket, &mut cell);
+                cell
+            })),
+        }
+    }
+
+    fn finish(self) -> io::Result<()> {
+        match self {
+            Self::Table { table, .. } => table.finish(),
+            Self::Json(records) => records.finish(),
+            Self::Csv { records, .. } => records.finish(),
+        }
+    }
+}
+
+/// The kernel's TCP_INFO on one line: names without their prefix, values that are not 0.
+fn info_line(socket: &Socket) -> String {
+    let Some(info) = &socket.tcp_info else { return String::new() };
+    let mut line = socket.congestion.as_deref().unwrap_or_default().to_owned();
+    for field in TcpInfo::fields() {
+        if let Some(value) = info.value(field).filter(|value| *value != 0) {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(field.name.strip_prefix("tcpi_").unwrap_or(field.name));
+            line.push(':');
+            line.push_str(itoa::Buffer::new().format(value));
+        }
+    }
+    line
+}
