@@ -224,7 +224,7 @@ fn filter() -> impl Strategy<Value = KernelFilter> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
     fn a_program_accepts_what_its_filter_accepts(filter in filter(), subjects in prop::collection::vec(subject(), 1..20)) {
