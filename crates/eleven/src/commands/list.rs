@@ -112,6 +112,7 @@ impl Sorted {
 }
 
 /// The output, in one of its formats.
+#[allow(clippy::large_enum_variant, reason = "there is one value of it")]
 enum Rows {
     Table { table: Table<Output>, columns: Vec<&'static Field>, info: bool },
     Json(JsonRecords<Output>),

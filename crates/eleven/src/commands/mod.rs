@@ -23,7 +23,7 @@ use eleven_snapshot::Family;
 use crate::cli::{Cli, Command, Global};
 use crate::fields::Needs;
 use crate::filter::{Filter, FilterError, Names, NoNames, SystemNames};
-use crate::output::{Output, note};
+use crate::output::note;
 
 /// Exit code of a command line that was not understood.
 const WRONG_USAGE: u8 = 2;

@@ -11,7 +11,9 @@ pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a s
     }
     candidates
         .into_iter()
-        .map(|candidate| (distance(&word, &candidate.chars().collect::<Vec<_>>()), candidate))
+        .map(|candidate| {
+            (distance(&word, &candidate.chars().flat_map(char::to_lowercase).collect::<Vec<_>>()), candidate)
+        })
         // A third of the word may be wrong, in a short word one letter; all of it never.
         .filter(|(distance, candidate)| {
             let length = word.len().max(candidate.chars().count());

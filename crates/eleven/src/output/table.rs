@@ -165,6 +165,7 @@ impl<W: Write> Table<W> {
                 line.extend(std::iter::repeat_n(' ', blank));
             }
         }
+        line.truncate(line.trim_end().len());
         let decorated;
         let line = if self.paint.is_enabled() {
             decorated = decorate(line);

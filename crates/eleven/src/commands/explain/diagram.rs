@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 
 use eleven_knowledge::Language;
+use eleven_tcp::State;
 use eleven_tcp::diagram::{Edge, edges, edges_from, edges_into};
-use eleven_tcp::{State, diagram};
 
 use super::words::heading;
 use crate::output::{Output, Paint, Style};
@@ -109,7 +109,7 @@ pub(super) fn around(state: State) -> Vec<String> {
         .unwrap_or(0);
     // The trunk that carries the arrows runs through the middle of the box.
     let trunk = (from_width + label_width + 9).max(name.len() / 2 + 4);
-    let box_start = trunk - (name.len() + 4) / 2;
+    let box_start = trunk - name.len() / 2 - 2;
     let pad = |columns: usize| " ".repeat(columns);
     let mut lines = Vec::new();
 
@@ -205,7 +205,7 @@ mod tests {
         for state in State::ALL {
             let lines = around(state);
             assert!(lines.iter().any(|line| line.contains(&format!("│ {state} │"))), "{state}");
-            for edge in diagram::edges_from(state) {
+            for edge in edges_from(state) {
                 assert!(lines.iter().any(|line| line.ends_with(edge.to.as_str())), "{state} → {}", edge.to);
             }
         }

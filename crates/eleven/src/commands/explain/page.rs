@@ -249,7 +249,6 @@ pub(super) fn of_state(state: State, language: Language) -> Page {
     let filled = |sentence: &str| with_values(sentence, &facts, language);
     let mut page = Page::new("state", state.as_str(), language);
     page.style = Style::State(state);
-    page.short = text.short.clone();
     let spellings: BTreeSet<&str> =
         [state.rfc_name(), state.ss_name()].into_iter().filter(|name| *name != state.as_str()).collect();
     if !spellings.is_empty() {
@@ -275,6 +274,7 @@ pub(super) fn of_state(state: State, language: Language) -> Page {
         page.push("values", Body::Pairs(values));
     }
     page.list("next", text.next.iter().map(|item| filled(item)).collect());
+    page.short = text.short;
     page
 }
 
