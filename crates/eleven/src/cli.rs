@@ -189,7 +189,7 @@ pub struct ListArgs {
 #[derive(Args, Debug)]
 pub struct ExplainArgs {
     /// What to explain; the whole state diagram when left out.
-    #[arg(value_name = "WORD", allow_hyphen_values = true)]
+    #[arg(value_name = "WORD")]
     pub words: Vec<String>,
 }
 

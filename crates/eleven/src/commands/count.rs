@@ -228,7 +228,8 @@ fn print_table(
 }
 
 fn total_line(counted: &Counted, shown: usize, paint: Paint) -> String {
-    let mut line = format!("{} sockets", text::thousands(counted.total));
+    let mut line =
+        format!("{} socket{}", text::thousands(counted.total), if counted.total == 1 { "" } else { "s" });
     if shown < counted.groups.len() {
         line.push_str(&format!(" in {} groups, {shown} shown", text::thousands(counted.groups.len() as u64)));
     }

@@ -195,11 +195,12 @@ fn print_screen(
     language: Language,
 ) -> io::Result<()> {
     let words = Words::of(language);
-    let total = text::thousands(seen.total());
+    let sockets = if seen.total() == 1 { words.socket } else { words.sockets };
+    let total = format!("{} {sockets}", text::thousands(seen.total()));
     let heading = match netns {
-        NamespaceChoice::This => format!("{total} {}", words.sockets),
-        NamespaceChoice::All => format!("{total} {}, {}", words.sockets, words.all_namespaces),
-        NamespaceChoice::One(name) => format!("{total} {}, netns {name}", words.sockets),
+        NamespaceChoice::This => total,
+        NamespaceChoice::All => format!("{total}, {}", words.all_namespaces),
+        NamespaceChoice::One(name) => format!("{total}, netns {name}"),
     };
     writeln!(output, "{}", output.paint.text(Style::Bold, &heading))?;
     if seen.total() == 0 {
@@ -217,6 +218,7 @@ fn print_screen(
 
 /// The few words of the screen that are no field's name.
 struct Words {
+    socket: &'static str,
     sockets: &'static str,
     all_namespaces: &'static str,
     nothing: &'static str,
@@ -231,6 +233,7 @@ impl Words {
     const fn of(language: Language) -> &'static Self {
         match language {
             Language::English => &Self {
+                socket: "TCP socket",
                 sockets: "TCP sockets",
                 all_namespaces: "all network namespaces",
                 nothing: "No TCP socket is open here.",
@@ -241,6 +244,7 @@ impl Words {
                 hint: "`eleven explain STATE` says what a state means, `eleven list 'state STATE'` shows its sockets.",
             },
             Language::SimplifiedChinese => &Self {
+                socket: "个 TCP 套接字",
                 sockets: "个 TCP 套接字",
                 all_namespaces: "所有网络命名空间",
                 nothing: "这里没有打开的 TCP 套接字。",

@@ -100,13 +100,8 @@ pub(super) fn around(state: State) -> Vec<String> {
     let (into, out) = (edges_into(state), edges_from(state));
     let name = state.as_str();
     let from_width = into.iter().map(|edge| edge.from.as_str().len()).max().unwrap_or(0);
-    let label_width = into
-        .iter()
-        .chain(&out)
-        .flat_map(|edge| shown_labels(edge))
-        .map(|label| label.len())
-        .max()
-        .unwrap_or(0);
+    let label_width =
+        into.iter().chain(&out).flat_map(shown_labels).map(|label| label.len()).max().unwrap_or(0);
     // The trunk that carries the arrows runs through the middle of the box.
     let trunk = (from_width + label_width + 9).max(name.len() / 2 + 4);
     let box_start = trunk - name.len() / 2 - 2;

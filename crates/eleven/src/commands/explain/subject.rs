@@ -114,7 +114,7 @@ fn parse_word(word: &str) -> Result<Subject, String> {
     let nearest = suggest::nearest(word, known.chain(short).chain(codes.iter().map(String::as_str)));
     let hint = nearest.map_or_else(String::new, |nearest| format!("; did you mean `{nearest}`?"));
     Err(format!(
-        "`{word}` is no state, flags, errno, sysctl, rule or finding that I know{hint} \
+        "`{word}` is no state, flags, errno, sysctl, rule or finding{hint}\n\
          `eleven explain --help` shows what can be explained"
     ))
 }
@@ -125,9 +125,10 @@ mod tests {
 
     fn kinds(words: &[&str]) -> Vec<String> {
         let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-        parse(&words)
-            .map(|subjects| subjects.iter().map(|subject| format!("{subject:?}")).collect())
-            .unwrap_or_else(|error| vec![error])
+        match parse(&words) {
+            Ok(subjects) => subjects.iter().map(|subject| format!("{subject:?}")).collect(),
+            Err(error) => vec![error],
+        }
     }
 
     #[test]
