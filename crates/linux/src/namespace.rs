@@ -19,7 +19,7 @@ const NAMED: &str = "/run/netns";
 /// Which namespaces to look into.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub enum NamespaceChoice {
-    /// The one this process runs in.
+    /// The one the calling thread runs in; a process that never moved has only this one.
     #[default]
     This,
     /// Every one that can be found on the host.
@@ -48,12 +48,12 @@ pub struct NamespaceHandle {
 }
 
 impl NamespaceHandle {
-    /// The namespace of this process.
+    /// The namespace of the calling thread, which need not be its process's.
     ///
     /// # Errors
     /// [`ReadError::File`] where `/proc` is not mounted.
     pub fn own() -> Result<Self, ReadError> {
-        let mut handle = Self::open(Path::new("/proc/self/ns/net"))?;
+        let mut handle = Self::open(Path::new("/proc/thread-self/ns/net"))?;
         handle.is_own = true;
         handle.namespace.pid = Some(std::process::id());
         handle.give_name();
