@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use eleven_snapshot::{KernelOnly, Socket, SocketKind};
+use eleven_tcp::State;
 use rustc_hash::FxHashMap;
 
 use crate::cgroup::{Cgroup, Cgroups};
@@ -91,7 +92,9 @@ impl<'a> Labels<'a> {
         let Some(owners) = self.owners else { return };
         row.no_owner = match row.inode {
             _ if row.kind.is_mini() => Some(KernelOnly::MiniSocket),
-            None if closed_by_program || row.kind == SocketKind::Bound => Some(KernelOnly::Orphan),
+            None if closed_by_program || row.kind == SocketKind::Bound || has_sent_fin(row.state) => {
+                Some(KernelOnly::Orphan)
+            }
             None => Some(KernelOnly::NotAccepted),
             Some(inode) => {
                 owners.append(inode, &mut row.owners);
@@ -124,4 +127,10 @@ impl<'a> Labels<'a> {
         self.congestions.insert(name.into(), label.clone());
         Some(label)
     }
+}
+
+/// Only a program ends its side of a connection, so one that has no file in these states had
+/// one before: nobody accepts it any more. Not every reader is told what was shut down.
+fn has_sent_fin(state: State) -> bool {
+    matches!(state, State::FinWait1 | State::FinWait2 | State::Closing | State::LastAck)
 }
