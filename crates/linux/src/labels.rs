@@ -106,15 +106,12 @@ impl<'a> Labels<'a> {
     #[inline]
     fn apply_cgroup(&mut self, row: &mut Socket, id: Option<u64>) {
         let Some(cgroups) = self.cgroups else { return };
-        if id.is_some() && id == self.previous_cgroup {
+        if id.is_some() && id == self.previous_cgroup && cgroups.unified_only() {
             return;
         }
         self.previous_cgroup = id;
-        let found: Option<Cgroup> = match id {
-            Some(id) => cgroups.by_id(id),
-            // Not every reader is told the socket's group; its owner's is the next best.
-            None => row.owners.first().and_then(|owner| cgroups.of_process(owner.pid)),
-        };
+        // Not every reader is told the socket's group; its owner's is the next best.
+        let found: Option<Cgroup> = cgroups.of_socket(id, row.owners.first().map(|owner| owner.pid));
         (row.cgroup, row.container) = found.map_or((None, None), |group| (Some(group.path), group.container));
     }
 
