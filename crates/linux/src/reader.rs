@@ -183,7 +183,7 @@ fn read_here(
             // Rows are out: reading them again from elsewhere would show them twice.
             Err(error) if choice != ReaderChoice::Auto || rows > 0 => return Err(error),
             Err(error) => {
-                let end = read_tables(request, labels, visitor)?;
+                let end = proc::sockets::read(request.states, request.family, labels, visitor)?;
                 let note = format!(
                     "sockets are read from /proc/net/tcp, which shows no cookies, ages, interfaces and accept limits: {error}"
                 );
@@ -191,23 +191,8 @@ fn read_here(
             }
         }
     }
-    Ok((read_tables(request, labels, visitor)?, ReaderKind::Proc, None))
-}
-
-fn read_tables(
-    request: &Request,
-    labels: &mut Labels<'_>,
-    visitor: &mut Visitor<'_>,
-) -> Result<DumpEnd, ReadError> {
-    let wanted = request.family;
-    let mut filtered = |row: &Socket| {
-        if wanted.is_none_or(|family| family == row.family) {
-            visitor(row)
-        } else {
-            ControlFlow::Continue(())
-        }
-    };
-    proc::sockets::read(request.states, labels, &mut filtered)
+    let end = proc::sockets::read(request.states, request.family, labels, visitor)?;
+    Ok((end, ReaderKind::Proc, None))
 }
 
 /// Counts sockets inside the kernel where that pays: on a large host, with the privilege to
@@ -228,7 +213,8 @@ pub fn count_groups(
         ReaderChoice::Netlink | ReaderChoice::Proc => false,
         // Few states are found faster by a dump that skips the table they are not in.
         ReaderChoice::Auto => {
-            states != StateSet::EMPTY.with(State::Listen) && counters::tcp_sockets_of_host() >= BPF_WORTH_SOCKETS
+            states != StateSet::EMPTY.with(State::Listen)
+                && counters::tcp_sockets_of_host() >= BPF_WORTH_SOCKETS
         }
     };
     if !worth {

@@ -275,13 +275,7 @@ impl Maker<'_> {
         self.held.push(theirs);
 
         let (ours, theirs) = pair(LOOPBACK);
-        self.by_kernel(
-            "time wait",
-            State::TimeWait,
-            SocketKind::TimeWait,
-            address(&ours),
-            address(&theirs),
-        );
+        self.by_kernel("time wait", State::TimeWait, SocketKind::TimeWait, address(&ours), address(&theirs));
         drop(ours);
         wait_for_end(&theirs);
         drop(theirs);
