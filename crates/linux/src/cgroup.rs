@@ -49,7 +49,7 @@ impl Cgroups {
     /// Whether the id of a socket's group says all there is to know.
     pub(crate) fn unified_only(&self) -> bool {
         *self.unified_only.get_or_init(|| {
-            let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+            let mounts = fs::read_to_string("/proc/thread-self/mountinfo").unwrap_or_default();
             !crate::mounts::parse(&mounts).any(|mount| mount.file_system == "cgroup")
         })
     }
@@ -90,7 +90,7 @@ fn path_of_process(text: &str) -> Option<&str> {
 
 /// Where the unified hierarchy is mounted.
 fn unified_mount() -> Option<PathBuf> {
-    let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
+    let mounts = fs::read_to_string("/proc/thread-self/mountinfo").ok()?;
     crate::mounts::parse(&mounts)
         .find(|mount| mount.file_system == "cgroup2")
         .map(|mount| PathBuf::from(mount.point))

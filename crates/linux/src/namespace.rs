@@ -223,7 +223,7 @@ fn process_ids() -> impl Iterator<Item = u32> {
 
 /// Files at which a namespace is mounted: it may have neither a process nor a name.
 fn bind_mounts() -> Vec<PathBuf> {
-    let text = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let text = fs::read_to_string("/proc/thread-self/mountinfo").unwrap_or_default();
     mounts::parse(&text)
         .filter(|mount| mount.file_system == "nsfs" && mount.root.starts_with("net:"))
         .map(|mount| PathBuf::from(mount.point))
