@@ -25,6 +25,7 @@ pub struct Cgroup {
 #[derive(Debug, Default)]
 pub struct Cgroups {
     by_id: OnceLock<FxHashMap<u64, Cgroup>>,
+    unified_only: OnceLock<bool>,
     by_process: Mutex<FxHashMap<u32, Option<Cgroup>>>,
 }
 
@@ -32,6 +33,25 @@ impl Cgroups {
     /// The group with this id, which is the inode number of its directory (cgroup v2).
     pub fn by_id(&self, id: u64) -> Option<Cgroup> {
         self.by_id.get_or_init(index_unified_hierarchy).get(&id).cloned()
+    }
+
+    /// The group of a socket: the one it was made in, by `id`, where that tells anything.
+    /// A host that (also) mounts hierarchies of version 1 may keep its containers in those,
+    /// and every socket then bears the unified root's id; its owner's group tells more.
+    pub fn of_socket(&self, id: Option<u64>, owner: Option<u32>) -> Option<Cgroup> {
+        let made_in = id.and_then(|id| self.by_id(id));
+        if made_in.as_ref().is_some_and(|group| &*group.path != "/" || self.unified_only()) {
+            return made_in;
+        }
+        owner.and_then(|pid| self.of_process(pid)).or(made_in)
+    }
+
+    /// Whether the id of a socket's group says all there is to know.
+    pub(crate) fn unified_only(&self) -> bool {
+        *self.unified_only.get_or_init(|| {
+            let mounts = fs::read_to_string("/proc/thread-self/mountinfo").unwrap_or_default();
+            !crate::mounts::parse(&mounts).any(|mount| mount.file_system == "cgroup")
+        })
     }
 
     /// The group a process runs in.
@@ -70,7 +90,7 @@ fn path_of_process(text: &str) -> Option<&str> {
 
 /// Where the unified hierarchy is mounted.
 fn unified_mount() -> Option<PathBuf> {
-    let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
+    let mounts = fs::read_to_string("/proc/thread-self/mountinfo").ok()?;
     crate::mounts::parse(&mounts)
         .find(|mount| mount.file_system == "cgroup2")
         .map(|mount| PathBuf::from(mount.point))

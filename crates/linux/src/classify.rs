@@ -9,6 +9,8 @@ use crate::netlink::{read_u32, read_u64};
 const TIME_WAIT_MS: u64 = 60_000;
 /// A handshake's first timeout (`TCP_TIMEOUT_INIT`); each further one doubles.
 const INITIAL_TIMEOUT_MS: u64 = 1000;
+/// Where the doubling ends (`TCP_RTO_MAX`).
+const LONGEST_TIMEOUT_MS: u64 = 120_000;
 
 /// How the kernel stores a socket. A row without a file (`has_inode`) in SYN_RECV or in
 /// FIN_WAIT2 under the TIME_WAIT timer is a mini-socket; a file makes it a full one.
@@ -44,22 +46,68 @@ pub(crate) fn age(row: &Socket, tcp_info: Option<&[u8]>) -> Option<Age> {
     let ms = match (row.kind, row.state) {
         // The time already spent in this state.
         (SocketKind::TimeWait, State::TimeWait) => TIME_WAIT_MS.saturating_sub(timer?.expires_ms),
-        // The time that its repetitions of SYN,ACK took.
-        (SocketKind::Request, _) => INITIAL_TIMEOUT_MS * ((1 << timer?.retransmits.min(16)) - 1),
+        (SocketKind::Request, _) => of_request(timer?.expires_ms),
         (SocketKind::Full, state) if state.is_synchronized() => from_tcp_info(tcp_info?)?,
         _ => return None,
     };
     Some(Age { ms, is_lower_bound: true })
 }
 
-/// A connection is at least as old as its last data: both clocks are set when it is
-/// established (`tcp_finish_connect`, `tcp_create_openreq_child`).
+/// A request's timer runs 1 s, then 2 s, 4 s …, and each time SYN,ACK is sent again. What is
+/// left of the timer tells the least round that this can be, and so how long the rounds up
+/// to now took. The number of repetitions would say more if it were only that: the kernel
+/// also counts its answers to repetitions of the peer's SYN, two a second at most.
+fn of_request(expires_ms: u64) -> u64 {
+    let mut timeout = INITIAL_TIMEOUT_MS;
+    let mut earlier = 0;
+    while timeout < expires_ms && timeout < LONGEST_TIMEOUT_MS {
+        earlier += timeout;
+        timeout *= 2;
+    }
+    earlier + timeout.saturating_sub(expires_ms)
+}
+
+/// A connection is at least as old as its last data. The clock of sent data is set when it
+/// is established. That of received data is not after a simultaneous open, where it shows
+/// the age of the host; so it counts only once data has come (a FIN counts as one byte).
 fn from_tcp_info(info: &[u8]) -> Option<u64> {
     const LAST_DATA_SENT: usize = 44;
     const LAST_DATA_RECEIVED: usize = 52;
+    const BYTES_RECEIVED: usize = 128;
     const BUSY_TIME_US: usize = 168;
     let sent = read_u32(info, LAST_DATA_SENT)?;
-    let received = read_u32(info, LAST_DATA_RECEIVED)?;
+    let has_received = read_u64(info, BYTES_RECEIVED).is_some_and(|bytes| bytes > 1);
+    let received = if has_received { read_u32(info, LAST_DATA_RECEIVED)? } else { 0 };
     let busy = read_u64(info, BUSY_TIME_US).unwrap_or(0) / 1000;
     Some(u64::from(sent.max(received)).max(busy))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_of_a_requests_timer_bounds_its_age() {
+        // The first round may be any; the least it can be is the first.
+        assert_eq!(of_request(1000), 0);
+        assert_eq!(of_request(400), 600);
+        // More than a second is left: a first round of one second is over.
+        assert_eq!(of_request(1900), 1000 + 100);
+        assert_eq!(of_request(3000), 1000 + 2000 + 1000);
+        assert_eq!(of_request(0), 1000);
+        // Nothing a kernel says, and still no overflow.
+        let _ = of_request(u64::MAX);
+    }
+
+    #[test]
+    fn a_clock_that_was_never_set_is_no_age() {
+        let mut info = [0; 280];
+        info[44..48].copy_from_slice(&40_u32.to_ne_bytes());
+        info[52..56].copy_from_slice(&3_000_000_u32.to_ne_bytes());
+        assert_eq!(from_tcp_info(&info), Some(40));
+        info[128..136].copy_from_slice(&2_u64.to_ne_bytes());
+        assert_eq!(from_tcp_info(&info), Some(3_000_000));
+        assert_eq!(from_tcp_info(&info[..104]), Some(40));
+        assert_eq!(from_tcp_info(&info[..40]), None);
+    }
 }

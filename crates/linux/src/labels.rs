@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use eleven_snapshot::{KernelOnly, Socket, SocketKind};
+use eleven_tcp::State;
 use rustc_hash::FxHashMap;
 
 use crate::cgroup::{Cgroup, Cgroups};
@@ -91,7 +92,9 @@ impl<'a> Labels<'a> {
         let Some(owners) = self.owners else { return };
         row.no_owner = match row.inode {
             _ if row.kind.is_mini() => Some(KernelOnly::MiniSocket),
-            None if closed_by_program || row.kind == SocketKind::Bound => Some(KernelOnly::Orphan),
+            None if closed_by_program || row.kind == SocketKind::Bound || has_sent_fin(row.state) => {
+                Some(KernelOnly::Orphan)
+            }
             None => Some(KernelOnly::NotAccepted),
             Some(inode) => {
                 owners.append(inode, &mut row.owners);
@@ -103,15 +106,12 @@ impl<'a> Labels<'a> {
     #[inline]
     fn apply_cgroup(&mut self, row: &mut Socket, id: Option<u64>) {
         let Some(cgroups) = self.cgroups else { return };
-        if id.is_some() && id == self.previous_cgroup {
+        if id.is_some() && id == self.previous_cgroup && cgroups.unified_only() {
             return;
         }
         self.previous_cgroup = id;
-        let found: Option<Cgroup> = match id {
-            Some(id) => cgroups.by_id(id),
-            // Not every reader is told the socket's group; its owner's is the next best.
-            None => row.owners.first().and_then(|owner| cgroups.of_process(owner.pid)),
-        };
+        // Not every reader is told the socket's group; its owner's is the next best.
+        let found: Option<Cgroup> = cgroups.of_socket(id, row.owners.first().map(|owner| owner.pid));
         (row.cgroup, row.container) = found.map_or((None, None), |group| (Some(group.path), group.container));
     }
 
@@ -124,4 +124,10 @@ impl<'a> Labels<'a> {
         self.congestions.insert(name.into(), label.clone());
         Some(label)
     }
+}
+
+/// Only a program ends its side of a connection, so one that has no file in these states had
+/// one before: nobody accepts it any more. Not every reader is told what was shut down.
+fn has_sent_fin(state: State) -> bool {
+    matches!(state, State::FinWait1 | State::FinWait2 | State::Closing | State::LastAck)
 }

@@ -19,7 +19,7 @@ const NAMED: &str = "/run/netns";
 /// Which namespaces to look into.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub enum NamespaceChoice {
-    /// The one this process runs in.
+    /// The one the calling thread runs in; a process that never moved has only this one.
     #[default]
     This,
     /// Every one that can be found on the host.
@@ -48,12 +48,12 @@ pub struct NamespaceHandle {
 }
 
 impl NamespaceHandle {
-    /// The namespace of this process.
+    /// The namespace of the calling thread, which need not be its process's.
     ///
     /// # Errors
     /// [`ReadError::File`] where `/proc` is not mounted.
     pub fn own() -> Result<Self, ReadError> {
-        let mut handle = Self::open(Path::new("/proc/self/ns/net"))?;
+        let mut handle = Self::open(Path::new("/proc/thread-self/ns/net"))?;
         handle.is_own = true;
         handle.namespace.pid = Some(std::process::id());
         handle.give_name();
@@ -223,7 +223,7 @@ fn process_ids() -> impl Iterator<Item = u32> {
 
 /// Files at which a namespace is mounted: it may have neither a process nor a name.
 fn bind_mounts() -> Vec<PathBuf> {
-    let text = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let text = fs::read_to_string("/proc/thread-self/mountinfo").unwrap_or_default();
     mounts::parse(&text)
         .filter(|mount| mount.file_system == "nsfs" && mount.root.starts_with("net:"))
         .map(|mount| PathBuf::from(mount.point))

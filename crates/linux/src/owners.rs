@@ -8,8 +8,9 @@ use eleven_snapshot::Owner;
 use rustc_hash::FxHashMap;
 
 use crate::bpf;
+use crate::proc::counters::tcp_sockets_of_host;
 
-/// Above this many sockets on the host a BPF iterator costs less than reading every link
+/// Above this many TCP sockets on the host a BPF iterator costs less than reading every link
 /// below `/proc/*/fd`, loading included.
 const BPF_WORTH_SOCKETS: u64 = 5_000;
 
@@ -60,7 +61,7 @@ impl Owners {
         let wants_bpf = match reader {
             OwnerReader::Bpf => true,
             OwnerReader::Proc => false,
-            OwnerReader::Auto => sockets_of_host().is_some_and(|sockets| sockets >= BPF_WORTH_SOCKETS),
+            OwnerReader::Auto => tcp_sockets_of_host() >= BPF_WORTH_SOCKETS,
         };
         if !wants_bpf {
             return (Self::from_proc(), None);
@@ -129,10 +130,4 @@ impl Owners {
     pub fn is_empty(&self) -> bool {
         self.descriptors.is_empty()
     }
-}
-
-/// Sockets of every kind on the whole host (`sockets: used`).
-fn sockets_of_host() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/net/sockstat").ok()?;
-    text.lines().find_map(|line| line.strip_prefix("sockets: used ")?.trim().parse().ok())
 }

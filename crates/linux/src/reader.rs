@@ -9,6 +9,7 @@ use eleven_tcp::{State, StateSet};
 use crate::bpf::{self, GroupKeys, SocketGroup};
 use crate::namespace::{NamespaceChoice, NamespaceHandle};
 use crate::owners::{OwnerReader, Owners};
+use crate::proc::counters;
 use crate::sock_diag::{self, DumpEnd, Request};
 use crate::{Cgroups, Labels, ReadError, namespace, proc};
 
@@ -182,7 +183,7 @@ fn read_here(
             // Rows are out: reading them again from elsewhere would show them twice.
             Err(error) if choice != ReaderChoice::Auto || rows > 0 => return Err(error),
             Err(error) => {
-                let end = read_tables(request, labels, visitor)?;
+                let end = proc::sockets::read(request.states, request.family, labels, visitor)?;
                 let note = format!(
                     "sockets are read from /proc/net/tcp, which shows no cookies, ages, interfaces and accept limits: {error}"
                 );
@@ -190,23 +191,8 @@ fn read_here(
             }
         }
     }
-    Ok((read_tables(request, labels, visitor)?, ReaderKind::Proc, None))
-}
-
-fn read_tables(
-    request: &Request,
-    labels: &mut Labels<'_>,
-    visitor: &mut Visitor<'_>,
-) -> Result<DumpEnd, ReadError> {
-    let wanted = request.family;
-    let mut filtered = |row: &Socket| {
-        if wanted.is_none_or(|family| family == row.family) {
-            visitor(row)
-        } else {
-            ControlFlow::Continue(())
-        }
-    };
-    proc::sockets::read(request.states, labels, &mut filtered)
+    let end = proc::sockets::read(request.states, request.family, labels, visitor)?;
+    Ok((end, ReaderKind::Proc, None))
 }
 
 /// Counts sockets inside the kernel where that pays: on a large host, with the privilege to
@@ -227,7 +213,8 @@ pub fn count_groups(
         ReaderChoice::Netlink | ReaderChoice::Proc => false,
         // Few states are found faster by a dump that skips the table they are not in.
         ReaderChoice::Auto => {
-            states != StateSet::EMPTY.with(State::Listen) && tcp_sockets_of_host() >= BPF_WORTH_SOCKETS
+            states != StateSet::EMPTY.with(State::Listen)
+                && counters::tcp_sockets_of_host() >= BPF_WORTH_SOCKETS
         }
     };
     if !worth {
@@ -286,17 +273,4 @@ fn count_bound(keys: GroupKeys, states: StateSet) -> Vec<SocketGroup> {
         ControlFlow::Continue(())
     });
     groups
-}
-
-/// TCP sockets of the whole host, TIME_WAIT of this namespace included
-/// (`TCP: inuse 5 orphan 0 tw 1 alloc 9 mem 2`).
-fn tcp_sockets_of_host() -> u64 {
-    let text = std::fs::read_to_string("/proc/net/sockstat").unwrap_or_default();
-    let Some(line) = text.lines().find_map(|line| line.strip_prefix("TCP:")) else { return 0 };
-    let words: Vec<&str> = line.split_ascii_whitespace().collect();
-    words
-        .chunks_exact(2)
-        .filter(|pair| matches!(pair[0], "tw" | "alloc"))
-        .filter_map(|pair| pair[1].parse::<u64>().ok())
-        .sum()
 }

@@ -20,13 +20,14 @@ const TICKS_PER_SECOND: u64 = 100;
 /// A line has 150 bytes or so; a longer one is none of the kernel's.
 const LONGEST_LINE: u64 = 4096;
 
-/// Reads both tables of the calling thread's network namespace.
+/// Reads the tables of the calling thread's network namespace: both, or that of one family.
 ///
 /// # Errors
 /// [`ReadError::File`] when the IPv4 table cannot be opened or a table breaks off. A kernel
 /// without IPv6 has no second table, which is no error.
 pub fn read(
     states: StateSet,
+    wanted: Option<Family>,
     labels: &mut Labels<'_>,
     visitor: &mut dyn FnMut(&Socket) -> ControlFlow<()>,
 ) -> Result<DumpEnd, ReadError> {
@@ -34,6 +35,9 @@ pub fn read(
     for (family, path) in
         [(Family::Inet, "/proc/thread-self/net/tcp"), (Family::Inet6, "/proc/thread-self/net/tcp6")]
     {
+        if wanted.is_some_and(|wanted| wanted != family) {
+            continue;
+        }
         match File::open(path) {
             Ok(file) => {
                 read_table(

@@ -12,7 +12,7 @@ use std::thread;
 use eleven_snapshot::{Family, Socket};
 use eleven_tcp::State;
 
-use super::{DuplicateFilter, Labels, Request, parse_row};
+use super::{DuplicateFilter, Extensions, Labels, Request, parse_row};
 use crate::ReadError;
 use crate::netlink::{Message, Messages, NetlinkSocket, RECEIVE_LENGTH};
 
@@ -196,5 +196,36 @@ fn receive(socket: &NetlinkSocket, buffer: &mut [u8]) -> Result<usize, ReadError
 
 fn ends_dump(datagram: &[u8]) -> bool {
     Messages::new(datagram)
-        .any(|message| matches!(message, Message::Done { .. } | Message::Error { errno: 1.. }))
+        // Any number but 0 ends the walk as well; to wait on then would be to wait for ever.
+        .any(|message| match message {
+            Message::Done { .. } => true,
+            Message::Error { errno } => errno != 0,
+            Message::Payload { .. } | Message::Overrun | Message::Malformed => false,
+        })
+}
+
+/// For the fuzz target, its replay and recorded messages: any bytes as one datagram of a
+/// dump, handed through the same walk as the kernel's.
+///
+/// # Errors
+/// As [`dump`], for an error message among the bytes.
+#[doc(hidden)]
+pub fn read_any_bytes(
+    bytes: &[u8],
+    visitor: &mut dyn FnMut(&Socket) -> ControlFlow<()>,
+) -> Result<DumpEnd, ReadError> {
+    let extensions = Extensions { tcp_info: true, age: true, congestion: true };
+    let mut walk = Walk {
+        request: &Request { extensions, ..Request::default() },
+        labels: &mut Labels::new(None),
+        visitor,
+        row: Socket::new(State::Closed),
+        seen: DuplicateFilter::default(),
+        end: DumpEnd::default(),
+    };
+    let outcome = walk.datagram(bytes);
+    let goes_on = matches!(outcome, Ok(ControlFlow::Continue(())));
+    // The thread that receives and the walk must agree on which datagram is the last.
+    assert!(walk.end.stopped || goes_on != ends_dump(bytes), "the two sides of a dump disagree on its end");
+    outcome.map(|_| walk.end)
 }

@@ -4,6 +4,8 @@ mod dump;
 mod request;
 mod row;
 
+#[doc(hidden)]
+pub use dump::read_any_bytes;
 pub use dump::{DumpEnd, dump};
 pub use request::{Extensions, Request};
 pub(crate) use row::{DuplicateFilter, Labels, parse_row};
