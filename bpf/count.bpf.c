@@ -4,6 +4,7 @@
  * million sockets leave it as a handful of numbers.
  */
 #include "kernel.h"
+#include "socket.h"
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
@@ -20,7 +21,6 @@ const volatile __u32 KEYS = 0;
 /* Kernel states that are wanted, as bits. */
 const volatile __u32 STATES = ~0u;
 
-enum { KIND_FULL = 0, KIND_REQUEST = 1, KIND_TIMEWAIT = 2 };
 enum { NO_USER = ~0u };
 
 /* State, kind and family are always told apart: they fit one small table. */
@@ -59,22 +59,6 @@ struct {
 	__type(value, __u64);
 } overflow SEC(".maps");
 
-static __always_inline void copy_v4(__u8 *to, __u32 address)
-{
-	*(__u32 *)to = address;
-}
-
-static __always_inline void copy_v6(__u8 *to, const struct in6_addr *address)
-{
-	const __u32 *words = (const __u32 *)address;
-	__u32 *out = (__u32 *)to;
-
-	out[0] = words[0];
-	out[1] = words[1];
-	out[2] = words[2];
-	out[3] = words[3];
-}
-
 static __always_inline void count_group(struct sock_common *sk, __u32 cell, __u32 kind, __u32 uid)
 {
 	struct group group = {};
@@ -85,17 +69,10 @@ static __always_inline void count_group(struct sock_common *sk, __u32 cell, __u3
 		group.local_port = sk->skc_num;
 	if (KEYS & KEY_REMOTE_PORT)
 		group.remote_port = __builtin_bswap16(sk->skc_dport);
-	if (sk->skc_family == AF_INET) {
-		if (KEYS & KEY_LOCAL_ADDRESS)
-			copy_v4(group.local_address, sk->skc_rcv_saddr);
-		if (KEYS & KEY_REMOTE_ADDRESS)
-			copy_v4(group.remote_address, sk->skc_daddr);
-	} else {
-		if (KEYS & KEY_LOCAL_ADDRESS)
-			copy_v6(group.local_address, &sk->skc_v6_rcv_saddr);
-		if (KEYS & KEY_REMOTE_ADDRESS)
-			copy_v6(group.remote_address, &sk->skc_v6_daddr);
-	}
+	if (KEYS & KEY_LOCAL_ADDRESS)
+		copy_local_address(group.local_address, sk);
+	if (KEYS & KEY_REMOTE_ADDRESS)
+		copy_remote_address(group.remote_address, sk);
 	if (KEYS & KEY_USER) {
 		group.user = uid;
 		/* Nobody owns a mini-socket, and without a file the kernel's 0 is not root. */
@@ -134,7 +111,6 @@ int count_sockets(struct bpf_iter__tcp *ctx)
 		return 0;
 	state = sk->skc_state;
 	if (state == TCP_TIME_WAIT) {
-		/* A FIN_WAIT2 that no program holds is stored as a TIME_WAIT socket too. */
 		struct tcp_timewait_sock *tw = bpf_skc_to_tcp_timewait_sock(sk);
 
 		kind = KIND_TIMEWAIT;

@@ -1,6 +1,8 @@
 //! What a row is, judged alike by every reader: kind, user, age, keepalive.
 
-use eleven_snapshot::{Age, Keepalive, Socket, SocketKind, TimerKind};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use eleven_snapshot::{Age, Family, Keepalive, Socket, SocketKind, TimerKind};
 use eleven_tcp::State;
 
 use crate::netlink::{read_u32, read_u64};
@@ -11,6 +13,41 @@ const TIME_WAIT_MS: u64 = 60_000;
 const INITIAL_TIMEOUT_MS: u64 = 1000;
 /// Where the doubling ends (`TCP_RTO_MAX`).
 const LONGEST_TIMEOUT_MS: u64 = 120_000;
+
+/// Both directions shut down (`SHUTDOWN_MASK`): what `close` leaves behind.
+pub(crate) const SHUTDOWN_BOTH: u8 = 3;
+
+/// The family behind a kernel number (`AF_INET`, `AF_INET6`).
+#[inline]
+pub(crate) fn family(number: u16) -> Option<Family> {
+    match number {
+        2 => Some(Family::Inet),
+        10 => Some(Family::Inet6),
+        _ => None,
+    }
+}
+
+/// An address in the sixteen bytes the kernel gives it; IPv4 fills the first four.
+#[inline]
+pub(crate) fn address(family: Family, bytes: &[u8; 16]) -> IpAddr {
+    match family {
+        Family::Inet => IpAddr::V4(Ipv4Addr::new(bytes[0], bytes[1], bytes[2], bytes[3])),
+        Family::Inet6 => IpAddr::V6(Ipv6Addr::from(*bytes)),
+    }
+}
+
+/// Puts the two queue lengths where they belong: of a listener they are the accept queue and
+/// its limit.
+#[inline]
+pub(crate) fn set_queues(row: &mut Socket, recv: Option<u32>, send: Option<u32>) {
+    if row.state == State::Listen {
+        (row.backlog, row.backlog_limit) = (recv, send);
+        (row.recv_queue, row.send_queue) = (None, None);
+    } else {
+        (row.backlog, row.backlog_limit) = (None, None);
+        (row.recv_queue, row.send_queue) = (recv, send);
+    }
+}
 
 /// How the kernel stores a socket. A row without a file (`has_inode`) in SYN_RECV or in
 /// FIN_WAIT2 under the TIME_WAIT timer is a mini-socket; a file makes it a full one.
@@ -40,14 +77,15 @@ pub(crate) fn keepalive(timer: Option<TimerKind>) -> Option<Keepalive> {
     })
 }
 
-/// How old a socket is, as far as one look can tell: the kernel keeps no birth date.
-pub(crate) fn age(row: &Socket, tcp_info: Option<&[u8]>) -> Option<Age> {
+/// How old a socket is, as far as one look can tell: the kernel keeps no birth date. Of a
+/// connection the reader knows `connection_ms`, or nothing.
+pub(crate) fn age(row: &Socket, connection_ms: Option<u64>) -> Option<Age> {
     let timer = row.timer;
     let ms = match (row.kind, row.state) {
         // The time already spent in this state.
         (SocketKind::TimeWait, State::TimeWait) => TIME_WAIT_MS.saturating_sub(timer?.expires_ms),
         (SocketKind::Request, _) => of_request(timer?.expires_ms),
-        (SocketKind::Full, state) if state.is_synchronized() => from_tcp_info(tcp_info?)?,
+        (SocketKind::Full, state) if state.is_synchronized() => connection_ms?,
         _ => return None,
     };
     Some(Age { ms, is_lower_bound: true })
@@ -70,7 +108,7 @@ fn of_request(expires_ms: u64) -> u64 {
 /// A connection is at least as old as its last data. The clock of sent data is set when it
 /// is established. That of received data is not after a simultaneous open, where it shows
 /// the age of the host; so it counts only once data has come (a FIN counts as one byte).
-fn from_tcp_info(info: &[u8]) -> Option<u64> {
+pub(crate) fn age_from_tcp_info(info: &[u8]) -> Option<u64> {
     const LAST_DATA_SENT: usize = 44;
     const LAST_DATA_RECEIVED: usize = 52;
     const BYTES_RECEIVED: usize = 128;
@@ -104,10 +142,10 @@ mod tests {
         let mut info = [0; 280];
         info[44..48].copy_from_slice(&40_u32.to_ne_bytes());
         info[52..56].copy_from_slice(&3_000_000_u32.to_ne_bytes());
-        assert_eq!(from_tcp_info(&info), Some(40));
+        assert_eq!(age_from_tcp_info(&info), Some(40));
         info[128..136].copy_from_slice(&2_u64.to_ne_bytes());
-        assert_eq!(from_tcp_info(&info), Some(3_000_000));
-        assert_eq!(from_tcp_info(&info[..104]), Some(40));
-        assert_eq!(from_tcp_info(&info[..40]), None);
+        assert_eq!(age_from_tcp_info(&info), Some(3_000_000));
+        assert_eq!(age_from_tcp_info(&info[..104]), Some(40));
+        assert_eq!(age_from_tcp_info(&info[..40]), None);
     }
 }

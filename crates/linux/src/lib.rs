@@ -15,6 +15,7 @@ mod mounts;
 mod netlink;
 mod owners;
 mod reader;
+mod ring;
 mod take;
 mod users;
 

@@ -172,27 +172,72 @@ fn read_here(
     labels: &mut Labels<'_>,
     visitor: &mut Visitor<'_>,
 ) -> Result<(DumpEnd, ReaderKind, Option<String>), ReadError> {
-    if choice != ReaderChoice::Proc {
-        let mut rows = 0_u64;
-        let outcome = sock_diag::dump(request, labels, &mut |row| {
-            rows += 1;
-            visitor(row)
-        });
-        match outcome {
-            Ok(end) => return Ok((end, ReaderKind::Netlink, None)),
+    let mut rows = 0_u64;
+    let mut counting = |row: &Socket| {
+        rows += 1;
+        visitor(row)
+    };
+    let mut note = None;
+    if bpf_pays(choice, request) {
+        match read_iterator(request, labels, &mut counting) {
+            Ok(end) => return Ok((end, ReaderKind::Bpf, None)),
             // Rows are out: reading them again from elsewhere would show them twice.
             Err(error) if choice != ReaderChoice::Auto || rows > 0 => return Err(error),
             Err(error) => {
-                let end = proc::sockets::read(request.states, request.family, labels, visitor)?;
-                let note = format!(
+                note = Some(format!("sockets are read through netlink, which takes longer: {error}"))
+            }
+        }
+    }
+    if choice != ReaderChoice::Proc {
+        match sock_diag::dump(request, labels, &mut |row| {
+            rows += 1;
+            visitor(row)
+        }) {
+            Ok(end) => return Ok((end, ReaderKind::Netlink, note)),
+            Err(error) if choice != ReaderChoice::Auto || rows > 0 => return Err(error),
+            Err(error) => {
+                note = Some(format!(
                     "sockets are read from /proc/net/tcp, which shows no cookies, ages, interfaces and accept limits: {error}"
-                );
-                return Ok((end, ReaderKind::Proc, Some(note)));
+                ));
             }
         }
     }
     let end = proc::sockets::read(request.states, request.family, labels, visitor)?;
-    Ok((end, ReaderKind::Proc, None))
+    Ok((end, ReaderKind::Proc, note))
+}
+
+/// Whether the BPF iterator is the way to read rows. It has no TCP_INFO, and a filter that
+/// the kernel runs during a dump saves more than it does.
+fn bpf_pays(choice: ReaderChoice, request: &Request) -> bool {
+    if request.extensions.tcp_info || request.extensions.congestion {
+        return false;
+    }
+    match choice {
+        ReaderChoice::Bpf => true,
+        ReaderChoice::Netlink | ReaderChoice::Proc => false,
+        ReaderChoice::Auto => request.bytecode.is_none() && is_large(request.states),
+    }
+}
+
+/// Whether so many sockets have to be walked that loading a program pays.
+fn is_large(states: StateSet) -> bool {
+    // Listeners and bound sockets have small tables of their own, which a dump walks at once.
+    let walked = states.without(State::Listen).without(State::Closed);
+    !walked.is_empty() && counters::tcp_sockets_of_host() >= BPF_WORTH_SOCKETS
+}
+
+/// Rows of the iterator, and those that are only bound, whose table it does not walk.
+fn read_iterator(
+    request: &Request,
+    labels: &mut Labels<'_>,
+    visitor: &mut dyn FnMut(&Socket) -> ControlFlow<()>,
+) -> Result<DumpEnd, ReadError> {
+    let mut end = bpf::rows(request, labels, visitor)?;
+    let states = request.states.intersection(StateSet::EMPTY.with(State::Closed));
+    if !end.stopped && !states.is_empty() {
+        end.add(sock_diag::dump(&Request { states, ..request.clone() }, labels, visitor)?);
+    }
+    Ok(end)
 }
 
 /// Counts sockets inside the kernel where that pays: on a large host, with the privilege to
@@ -211,11 +256,7 @@ pub fn count_groups(
     let worth = match choice {
         ReaderChoice::Bpf => true,
         ReaderChoice::Netlink | ReaderChoice::Proc => false,
-        // Few states are found faster by a dump that skips the table they are not in.
-        ReaderChoice::Auto => {
-            states != StateSet::EMPTY.with(State::Listen)
-                && counters::tcp_sockets_of_host() >= BPF_WORTH_SOCKETS
-        }
+        ReaderChoice::Auto => is_large(states),
     };
     if !worth {
         return Ok((None, Vec::new()));

@@ -1,14 +1,14 @@
 //! Counting sockets inside the kernel (`bpf/count.bpf.c`).
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use aya::maps::{Array, HashMap, MapError};
 use aya::{Pod, include_bytes_aligned};
 use eleven_snapshot::{Family, SocketKind};
 use eleven_tcp::{State, StateSet};
 
-use super::{read_to_end, refused, start};
-use crate::ReadError;
+use super::{kind_of, read_some, refused, start, state_mask};
+use crate::{ReadError, classify};
 
 static OBJECT: &[u8] = include_bytes_aligned!("../../../../bpf/count.bpf.o");
 
@@ -86,19 +86,7 @@ const KINDS_MAX: u32 = 4;
 fn cell(index: u32) -> Option<(State, SocketKind, Family)> {
     let family = if index.is_multiple_of(2) { Family::Inet } else { Family::Inet6 };
     let state = State::from_kernel_number((index / 2 % STATES_MAX) as u8)?;
-    let kind = match index / 2 / STATES_MAX {
-        0 => SocketKind::Full,
-        1 => SocketKind::Request,
-        2 => SocketKind::TimeWait,
-        _ => return None,
-    };
-    Some((state, kind, family))
-}
-
-/// The program's constant STATES: the kernel's numbers as bits.
-fn state_mask(states: StateSet) -> u32 {
-    let requests = if states.contains(State::SynReceived) { 1 << 12 } else { 0 };
-    states.iter().fold(requests, |mask, state| mask | 1 << state.kernel_number())
+    Some((state, kind_of((index / 2 / STATES_MAX) as u8)?, family))
 }
 
 /// Counts the sockets of the calling thread's network namespace. Sockets that are only
@@ -109,8 +97,9 @@ fn state_mask(states: StateSet) -> u32 {
 /// it keeps (65,536); then count rows instead.
 pub fn count(keys: GroupKeys, states: StateSet) -> Result<Vec<SocketGroup>, ReadError> {
     let constants = [("KEYS", &keys.mask()), ("STATES", &state_mask(states))];
-    let (ebpf, iterator) = start(OBJECT, &constants, "count_sockets", "tcp")?;
-    read_to_end(iterator, |_| {})?;
+    let (ebpf, mut iterator) = start(OBJECT, &constants, "count_sockets", "tcp")?;
+    // The program writes nothing: the first read that ends has walked all sockets.
+    while read_some(&mut iterator, &mut [0; 64])? > 0 {}
 
     let map =
         |name: &str| ebpf.map(name).ok_or_else(|| ReadError::Bpf(format!("the object lacks the map {name}")));
@@ -145,18 +134,14 @@ pub fn count(keys: GroupKeys, states: StateSet) -> Result<Vec<SocketGroup>, Read
     for entry in groups.iter() {
         let (group, count) = entry.map_err(|error: MapError| refused(error))?;
         let Some((state, kind, family)) = cell(group.cell) else { continue };
-        let address = |bytes: [u8; 16]| match family {
-            Family::Inet => IpAddr::V4(Ipv4Addr::new(bytes[0], bytes[1], bytes[2], bytes[3])),
-            Family::Inet6 => IpAddr::V6(Ipv6Addr::from(bytes)),
-        };
         found.push(SocketGroup {
             state,
             kind,
             family,
             local_port: keys.local_port.then_some(group.local_port).filter(|port| *port != 0),
             remote_port: keys.remote_port.then_some(group.remote_port).filter(|port| *port != 0),
-            local_address: keys.local_address.then(|| address(group.local_address)),
-            remote_address: keys.remote_address.then(|| address(group.remote_address)),
+            local_address: keys.local_address.then(|| classify::address(family, &group.local_address)),
+            remote_address: keys.remote_address.then(|| classify::address(family, &group.remote_address)),
             uid: keys.user.then_some(group.user).filter(|uid| *uid != NO_USER),
             count,
         });

@@ -1,8 +1,10 @@
 //! Who holds which socket, listed by the kernel (`bpf/descriptors.bpf.c`).
 
+use std::ops::ControlFlow;
+
 use aya::include_bytes_aligned;
 
-use super::{read_to_end, start};
+use super::{Records, read_some, start};
 use crate::ReadError;
 use crate::netlink::{read_u32, read_u64};
 use crate::owners::Descriptor;
@@ -19,27 +21,23 @@ const RECORD_LENGTH: usize = 16;
 /// [`ReadError::Bpf`] where the kernel refuses the program.
 pub(crate) fn descriptors(visitor: &mut dyn FnMut(Descriptor)) -> Result<(), ReadError> {
     // The iterator keeps the program alive.
-    let (_, iterator) = start(OBJECT, &[], "list_descriptors", "task_file")?;
-    // The kernel hands out whole records, but a read may end within one.
-    let mut rest: Vec<u8> = Vec::new();
-    read_to_end(iterator, |bytes| {
-        let mut bytes = bytes;
-        if !rest.is_empty() {
-            let missing = (RECORD_LENGTH - rest.len()).min(bytes.len());
-            rest.extend_from_slice(&bytes[..missing]);
-            bytes = &bytes[missing..];
-            if rest.len() < RECORD_LENGTH {
-                return;
-            }
-            record(&rest).into_iter().for_each(&mut *visitor);
-            rest.clear();
+    let (_, mut iterator) = start(OBJECT, &[], "list_descriptors", "task_file")?;
+    let mut records = Records::<RECORD_LENGTH>::new();
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        let length = read_some(&mut iterator, &mut buffer)?;
+        if length == 0 {
+            return Ok(());
         }
-        let records = bytes.chunks_exact(RECORD_LENGTH);
-        rest.extend_from_slice(records.remainder());
-        records.filter_map(record).for_each(&mut *visitor);
-    })
+        let _ = records.feed(&buffer[..length], &mut |bytes| {
+            if let Some(descriptor) = descriptor(bytes) {
+                visitor(descriptor);
+            }
+            ControlFlow::Continue(())
+        });
+    }
 }
 
-fn record(bytes: &[u8]) -> Option<Descriptor> {
-    Some(Descriptor { inode: read_u64(bytes, 0)?, pid: read_u32(bytes, 8)?, fd: read_u32(bytes, 12)? })
+fn descriptor(record: &[u8]) -> Option<Descriptor> {
+    Some(Descriptor { inode: read_u64(record, 0)?, pid: read_u32(record, 8)?, fd: read_u32(record, 12)? })
 }

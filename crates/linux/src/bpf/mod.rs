@@ -4,15 +4,20 @@
 
 mod count;
 mod descriptors;
+mod rows;
 
 pub use count::{GroupKeys, SocketGroup, count};
 pub(crate) use descriptors::descriptors;
+pub(crate) use rows::rows;
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::ops::ControlFlow;
 
 use aya::programs::Iter;
 use aya::{Btf, Ebpf, EbpfLoader};
+use eleven_snapshot::SocketKind;
+use eleven_tcp::{State, StateSet};
 
 use crate::ReadError;
 
@@ -46,17 +51,64 @@ fn start(
     Ok((ebpf, file))
 }
 
-/// Reads an iterator to its end. One read ends with EAGAIN after a million objects that
-/// wrote nothing; the next goes on from there.
-fn read_to_end(mut file: File, mut consume: impl FnMut(&[u8])) -> Result<(), ReadError> {
-    let mut buffer = vec![0; 256 * 1024];
+/// The program's constant STATES: the kernel's numbers as bits.
+fn state_mask(states: StateSet) -> u32 {
+    let requests = if states.contains(State::SynReceived) { 1 << 12 } else { 0 };
+    states.iter().fold(requests, |mask, state| mask | 1 << state.kernel_number())
+}
+
+/// The programs' KIND_FULL, KIND_REQUEST, KIND_TIMEWAIT.
+fn kind_of(number: u8) -> Option<SocketKind> {
+    match number {
+        0 => Some(SocketKind::Full),
+        1 => Some(SocketKind::Request),
+        2 => Some(SocketKind::TimeWait),
+        _ => None,
+    }
+}
+
+/// Reads once from an iterator; 0 is its end. One read ends with EAGAIN after a million
+/// objects that wrote nothing; the next goes on from there.
+fn read_some(file: &mut File, buffer: &mut [u8]) -> Result<usize, ReadError> {
     loop {
-        match file.read(&mut buffer) {
-            Ok(0) => return Ok(()),
-            Ok(length) => consume(&buffer[..length]),
+        match file.read(buffer) {
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
-            Err(error) => return Err(ReadError::Bpf(format!("reading the iterator failed ({error})"))),
+            outcome => {
+                return outcome
+                    .map_err(|error| ReadError::Bpf(format!("reading the iterator failed ({error})")));
+            }
         }
+    }
+}
+
+/// Cuts what an iterator wrote into records of `N` bytes: the kernel hands out whole ones,
+/// but a read may end within one.
+struct Records<const N: usize>(Vec<u8>);
+
+impl<const N: usize> Records<N> {
+    const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Hands every record that `bytes` completes to `visitor`, until it has seen enough.
+    fn feed(
+        &mut self,
+        mut bytes: &[u8],
+        visitor: &mut dyn FnMut(&[u8; N]) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        let rest = &mut self.0;
+        if !rest.is_empty() {
+            let missing = (N - rest.len()).min(bytes.len());
+            rest.extend_from_slice(&bytes[..missing]);
+            bytes = &bytes[missing..];
+            let Ok(record) = rest.as_slice().try_into() else { return ControlFlow::Continue(()) };
+            let wanted = visitor(record);
+            rest.clear();
+            wanted?;
+        }
+        let (records, remainder) = bytes.as_chunks::<N>();
+        rest.extend_from_slice(remainder);
+        records.iter().try_for_each(visitor)
     }
 }
 
@@ -70,4 +122,25 @@ fn refused(error: impl std::error::Error) -> ReadError {
     }
     let line = causes.iter().filter_map(|cause| cause.lines().next()).collect::<Vec<_>>().join(": ");
     ReadError::Bpf(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_survive_any_division_into_reads() {
+        let bytes: Vec<u8> = (0..60).collect();
+        for piece in 1..=60 {
+            let mut records = Records::<12>::new();
+            let mut found: Vec<u8> = Vec::new();
+            for part in bytes.chunks(piece) {
+                let _ = records.feed(part, &mut |record| {
+                    found.extend_from_slice(record);
+                    ControlFlow::Continue(())
+                });
+            }
+            assert_eq!(found, bytes, "in pieces of {piece}");
+        }
+    }
 }

@@ -1,13 +1,7 @@
 //! One dump: request out, datagrams in, rows to a visitor.
-//!
-//! The kernel walks its table inside our `recv`. A thread of its own does nothing else, so
-//! the walk goes on while rows are parsed and printed; buffers travel in a ring between
-//! the two, which bounds memory and makes a slow consumer slow the walk down.
 
 use std::io;
 use std::ops::ControlFlow;
-use std::sync::mpsc;
-use std::thread;
 
 use eleven_snapshot::{Family, Socket};
 use eleven_tcp::State;
@@ -15,9 +9,7 @@ use eleven_tcp::State;
 use super::{DuplicateFilter, Extensions, Labels, Request, parse_row};
 use crate::ReadError;
 use crate::netlink::{Message, Messages, NetlinkSocket, RECEIVE_LENGTH};
-
-/// Datagrams on the way between the two threads: 32 × 64 KiB.
-const RING: usize = 32;
+use crate::ring::{self, Filled};
 
 /// How a dump ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -118,38 +110,14 @@ impl Walk<'_, '_> {
     }
 
     fn run_beside_the_kernel(&mut self, socket: &NetlinkSocket) -> Result<(), ReadError> {
-        thread::scope(|scope| {
-            let (filled, to_parse) = mpsc::sync_channel::<Result<(Vec<u8>, usize), ReadError>>(RING);
-            let (emptied, to_fill) = mpsc::channel::<Vec<u8>>();
-            let kernel_side = move || {
-                loop {
-                    let mut buffer = to_fill.try_recv().unwrap_or_else(|_| vec![0; RECEIVE_LENGTH]);
-                    let outcome = receive(socket, &mut buffer).map(|length| (buffer, length));
-                    // The dump's last datagram holds its DONE or ERROR message; waiting for
-                    // another one would wait for ever.
-                    let last = match &outcome {
-                        Err(_) => true,
-                        Ok((buffer, length)) => ends_dump(&buffer[..*length]),
-                    };
-                    if filled.send(outcome).is_err() || last {
-                        return;
-                    }
-                }
-            };
-            thread::Builder::new()
-                .name("sock_diag".to_owned())
-                .spawn_scoped(scope, kernel_side)
-                .map_err(|error| ReadError::netlink("start a thread for the dump", error))?;
-            while let Ok(outcome) = to_parse.recv() {
-                let (buffer, length) = outcome?;
-                if self.datagram(&buffer[..length])?.is_break() {
-                    break;
-                }
-                // The reader has gone when its last datagram is out.
-                let _ = emptied.send(buffer);
-            }
-            Ok(())
-        })
+        let fill = |buffer: &mut [u8]| {
+            let length = receive(socket, buffer)?;
+            // The dump's last datagram holds its DONE or ERROR message; waiting for another
+            // one would be to wait for ever.
+            Ok(Filled { length, is_last: ends_dump(&buffer[..length]) })
+        };
+        let start_failed = |error| ReadError::netlink("start a thread for the dump", error);
+        ring::run("sock_diag", RECEIVE_LENGTH, fill, |bytes| self.datagram(bytes), start_failed)
     }
 
     fn datagram(&mut self, bytes: &[u8]) -> Step {

@@ -1,8 +1,6 @@
 //! One sock_diag message to one [`Socket`].
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
-use eleven_snapshot::{Family, Socket, TcpInfo, Timer, TimerKind};
+use eleven_snapshot::{Socket, TcpInfo, Timer, TimerKind};
 use eleven_tcp::State;
 
 use super::Extensions;
@@ -25,8 +23,6 @@ const ATTRIBUTE_MARK: u16 = 15;
 /// `INET_DIAG_CGROUP_ID`.
 const ATTRIBUTE_CGROUP_ID: u16 = 21;
 
-/// Both directions shut down (`SHUTDOWN_MASK`): what `close` leaves behind.
-const SHUTDOWN_BOTH: u8 = 3;
 /// `INET_DIAG_NOCOOKIE`.
 const NO_COOKIE: u64 = u64::MAX;
 
@@ -58,13 +54,6 @@ impl<'a> Optional<'a> {
     }
 }
 
-fn address(family: Family, bytes: &[u8; 16]) -> IpAddr {
-    match family {
-        Family::Inet => IpAddr::V4(Ipv4Addr::new(bytes[0], bytes[1], bytes[2], bytes[3])),
-        Family::Inet6 => IpAddr::V6(Ipv6Addr::from(*bytes)),
-    }
-}
-
 fn port(bytes: [u8; 2]) -> Option<u16> {
     let port = u16::from_be_bytes(bytes);
     (port != 0).then_some(port)
@@ -74,11 +63,7 @@ fn port(bytes: [u8; 2]) -> Option<u16> {
 /// worthless. Fields that `labels` fills are left as they are when nothing changed.
 pub(crate) fn parse_row(body: &[u8], wanted: Extensions, labels: &mut Labels<'_>, row: &mut Socket) -> bool {
     let Some((fixed, rest)) = body.split_first_chunk::<MESSAGE_LENGTH>() else { return false };
-    let family = match fixed[0] {
-        2 => Family::Inet,
-        10 => Family::Inet6,
-        _ => return false,
-    };
+    let Some(family) = classify::family(fixed[0].into()) else { return false };
     let Some(state) = State::from_kernel_number(fixed[1]) else { return false };
     let word = |offset: usize| read_u32(fixed, offset).unwrap_or(0);
     let bytes16 = |offset: usize| <&[u8; 16]>::try_from(&fixed[offset..offset + 16]).unwrap_or(&[0; 16]);
@@ -95,23 +80,16 @@ pub(crate) fn parse_row(body: &[u8], wanted: Extensions, labels: &mut Labels<'_>
     row.kind = kind;
     row.local_port = port([fixed[4], fixed[5]]);
     row.remote_port = port([fixed[6], fixed[7]]);
-    row.local_address = address(family, bytes16(8));
-    row.remote_address = address(family, bytes16(24));
+    row.local_address = classify::address(family, bytes16(8));
+    row.remote_address = classify::address(family, bytes16(24));
     let cookie = u64::from(word(44)) | u64::from(word(48)) << 32;
     row.cookie = (cookie != NO_COOKIE).then_some(cookie);
     row.timer = timer_kind.map(|kind| Timer { kind, expires_ms: u64::from(word(52)), retransmits: fixed[3] });
-    let queues = (Some(word(56)), Some(word(60)));
-    if state == State::Listen {
-        (row.backlog, row.backlog_limit) = queues;
-        (row.recv_queue, row.send_queue) = (None, None);
-    } else {
-        (row.backlog, row.backlog_limit) = (None, None);
-        (row.recv_queue, row.send_queue) = queues;
-    }
+    classify::set_queues(row, Some(word(56)), Some(word(60)));
     row.inode = (inode != 0).then_some(u64::from(inode));
     row.mark = optional.mark;
     row.keepalive = classify::keepalive(timer_kind);
-    row.set_age(classify::age(row, optional.info));
+    row.set_age(classify::age(row, optional.info.and_then(classify::age_from_tcp_info)));
     row.tcp_info = match optional.info {
         Some(bytes) if wanted.tcp_info => Some(Box::new(TcpInfo::from_bytes(bytes))),
         _ => None,
@@ -121,7 +99,7 @@ pub(crate) fn parse_row(body: &[u8], wanted: Extensions, labels: &mut Labels<'_>
         interface: word(40),
         cgroup_id: optional.cgroup_id,
         congestion: optional.congestion,
-        closed_by_program: optional.shutdown == Some(SHUTDOWN_BOTH),
+        closed_by_program: optional.shutdown == Some(classify::SHUTDOWN_BOTH),
     };
     labels.apply(row, &facts);
     true
