@@ -51,6 +51,11 @@ impl<'a> Labels<'a> {
         }
     }
 
+    /// Labels of the same sources, for another thread in the same namespace.
+    pub(crate) fn fork(&self) -> Self {
+        Self::new(self.netns.clone()).with_owners(self.owners).with_cgroups(self.cgroups)
+    }
+
     /// Names owners from this table; without it rows have none and say nothing about why.
     #[must_use]
     pub fn with_owners(mut self, owners: Option<&'a Owners>) -> Self {

@@ -12,7 +12,7 @@ use crate::proc::counters::tcp_sockets_of_host;
 
 /// Above this many TCP sockets on the host a BPF iterator costs less than reading every link
 /// below `/proc/*/fd`, loading included.
-const BPF_WORTH_SOCKETS: u64 = 5_000;
+const BPF_WORTH_SOCKETS: u64 = 20_000;
 
 /// A descriptor of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::thread;
 
-use eleven_snapshot::{ReaderKind, Socket, SocketKind};
+use eleven_snapshot::{ReaderKind, Socket};
 use eleven_tcp::{State, StateSet};
 
 use crate::bpf::{self, GroupKeys, SocketGroup};
@@ -226,18 +226,40 @@ fn is_large(states: StateSet) -> bool {
     !walked.is_empty() && counters::tcp_sockets_of_host() >= BPF_WORTH_SOCKETS
 }
 
-/// Rows of the iterator, and those that are only bound, whose table it does not walk.
+/// Rows of the iterator, and those that are only bound, whose table it does not walk: a dump
+/// of them alone, which goes over every port in use, runs beside it.
 fn read_iterator(
     request: &Request,
     labels: &mut Labels<'_>,
     visitor: &mut dyn FnMut(&Socket) -> ControlFlow<()>,
 ) -> Result<DumpEnd, ReadError> {
-    let mut end = bpf::rows(request, labels, visitor)?;
+    thread::scope(|scope| {
+        let mut bound_labels = labels.fork();
+        let bound = scope.spawn(move || bound_sockets(request, &mut bound_labels));
+        let mut end = bpf::rows(request, labels, visitor)?;
+        let bound = bound.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        for socket in bound {
+            if end.stopped {
+                break;
+            }
+            end.rows += 1;
+            end.stopped = visitor(&socket).is_break();
+        }
+        Ok(end)
+    })
+}
+
+/// Sockets that are only bound; where sock_diag is missing there is no way to see them.
+fn bound_sockets(request: &Request, labels: &mut Labels<'_>) -> Vec<Socket> {
     let states = request.states.intersection(StateSet::EMPTY.with(State::Closed));
-    if !end.stopped && !states.is_empty() {
-        end.add(sock_diag::dump(&Request { states, ..request.clone() }, labels, visitor)?);
+    let mut found = Vec::new();
+    if !states.is_empty() {
+        let _ = sock_diag::dump(&Request { states, ..request.clone() }, labels, &mut |row| {
+            found.push(row.clone());
+            ControlFlow::Continue(())
+        });
     }
-    Ok(end)
+    found
 }
 
 /// Counts sockets inside the kernel where that pays: on a large host, with the privilege to
@@ -291,27 +313,19 @@ pub fn count_groups(
     Ok((Some(all), notes))
 }
 
-/// Bound sockets as groups; where sock_diag is missing there is no way to see them.
+/// Bound sockets as groups.
 fn count_bound(keys: GroupKeys, states: StateSet) -> Vec<SocketGroup> {
-    let states = states.intersection(StateSet::EMPTY.with(State::Closed));
-    if states.is_empty() {
-        return Vec::new();
-    }
+    let group = |row: Socket| SocketGroup {
+        state: row.state,
+        kind: row.kind,
+        family: row.family,
+        local_port: row.local_port.filter(|_| keys.local_port),
+        remote_port: None,
+        local_address: keys.local_address.then_some(row.local_address),
+        remote_address: keys.remote_address.then_some(row.remote_address),
+        uid: row.uid.filter(|_| keys.user),
+        count: 1,
+    };
     let request = Request { states, ..Request::default() };
-    let mut groups: Vec<SocketGroup> = Vec::new();
-    let _ = sock_diag::dump(&request, &mut Labels::new(None), &mut |row| {
-        groups.push(SocketGroup {
-            state: State::Closed,
-            kind: SocketKind::Bound,
-            family: row.family,
-            local_port: row.local_port.filter(|_| keys.local_port),
-            remote_port: None,
-            local_address: keys.local_address.then_some(row.local_address),
-            remote_address: keys.remote_address.then_some(row.remote_address),
-            uid: row.uid.filter(|_| keys.user),
-            count: 1,
-        });
-        ControlFlow::Continue(())
-    });
-    groups
+    bound_sockets(&request, &mut Labels::new(None)).into_iter().map(group).collect()
 }
