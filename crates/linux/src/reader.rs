@@ -13,9 +13,9 @@ use crate::proc::counters;
 use crate::sock_diag::{self, DumpEnd, Request};
 use crate::{Cgroups, Labels, ReadError, namespace, proc};
 
-/// From this many sockets on, counting in the kernel costs less than a dump, loading the
-/// program (some 50 ms) included.
-const BPF_WORTH_SOCKETS: u64 = 60_000;
+/// From this many sockets on, a BPF iterator costs less than a dump, loading the program
+/// (some 50 ms) included.
+const LARGE: u64 = 100_000;
 
 /// How sockets are read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -179,7 +179,7 @@ fn read_here(
     };
     let mut note = None;
     if bpf_pays(choice, request) {
-        match read_iterator(request, labels, &mut counting) {
+        match read_beside_bound(bpf::rows, request, labels, &mut counting) {
             Ok(end) => return Ok((end, ReaderKind::Bpf, None)),
             // Rows are out: reading them again from elsewhere would show them twice.
             Err(error) if choice != ReaderChoice::Auto || rows > 0 => return Err(error),
@@ -189,10 +189,16 @@ fn read_here(
         }
     }
     if choice != ReaderChoice::Proc {
-        match sock_diag::dump(request, labels, &mut |row| {
+        let mut counting = |row: &Socket| {
             rows += 1;
             visitor(row)
-        }) {
+        };
+        let outcome = if is_large(request.states) {
+            read_beside_bound(sock_diag::dump, request, labels, &mut counting)
+        } else {
+            sock_diag::dump(request, labels, &mut counting)
+        };
+        match outcome {
             Ok(end) => return Ok((end, ReaderKind::Netlink, note)),
             Err(error) if choice != ReaderChoice::Auto || rows > 0 => return Err(error),
             Err(error) => {
@@ -223,12 +229,17 @@ fn bpf_pays(choice: ReaderChoice, request: &Request) -> bool {
 fn is_large(states: StateSet) -> bool {
     // Listeners and bound sockets have small tables of their own, which a dump walks at once.
     let walked = states.without(State::Listen).without(State::Closed);
-    !walked.is_empty() && counters::tcp_sockets_of_host() >= BPF_WORTH_SOCKETS
+    !walked.is_empty() && counters::tcp_sockets_of_host() >= LARGE
 }
 
-/// Rows of the iterator, and those that are only bound, whose table it does not walk: a dump
-/// of them alone, which goes over every port in use, runs beside it.
-fn read_iterator(
+/// A way to read the rows of a request.
+type Read =
+    fn(&Request, &mut Labels<'_>, &mut dyn FnMut(&Socket) -> ControlFlow<()>) -> Result<DumpEnd, ReadError>;
+
+/// Reads rows by `read`, and those that are only bound by a dump of their own beside it: it
+/// goes over every port in use, and a BPF iterator does not see them at all.
+fn read_beside_bound(
+    read: Read,
     request: &Request,
     labels: &mut Labels<'_>,
     visitor: &mut dyn FnMut(&Socket) -> ControlFlow<()>,
@@ -236,7 +247,8 @@ fn read_iterator(
     thread::scope(|scope| {
         let mut bound_labels = labels.fork();
         let bound = scope.spawn(move || bound_sockets(request, &mut bound_labels));
-        let mut end = bpf::rows(request, labels, visitor)?;
+        let walked = Request { states: request.states.without(State::Closed), ..request.clone() };
+        let mut end = read(&walked, labels, visitor)?;
         let bound = bound.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         for socket in bound {
             if end.stopped {
