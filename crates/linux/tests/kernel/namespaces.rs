@@ -36,8 +36,8 @@ impl Populated {
         Ok(Self { net, listener, inhabitant })
     }
 
-    fn port(&self) -> Option<u16> {
-        Some(address(&self.listener).port())
+    fn port(&self) -> u16 {
+        address(&self.listener).port()
     }
 
     fn label(&self) -> String {
@@ -56,8 +56,8 @@ fn listeners(choice: &NamespaceChoice) -> Vec<Socket> {
     read(choice, ReaderChoice::Netlink, LISTENERS, Labelling::default()).0
 }
 
-fn ports_with_label(rows: &[Socket], label: &str) -> BTreeSet<Option<u16>> {
-    rows.iter().filter(|row| row.netns.as_deref() == Some(label)).map(|row| row.local_port).collect()
+fn ports_with_label(rows: &[Socket], label: &str) -> BTreeSet<u16> {
+    rows.iter().filter(|row| row.netns.as_deref() == Some(label)).filter_map(|row| row.local_port).collect()
 }
 
 #[test]

@@ -339,7 +339,7 @@ impl Maker<'_> {
             state,
             kind,
             local: address(&socket),
-            remote: socket.peer_addr().ok().or_else(|| connecting_to(state)).map(as_std),
+            remote: socket.peer_addr().ok().or_else(|| connecting_to(state)).as_ref().map(as_std),
             inode: Some(stat.st_ino),
             cookie: Some(rustix::net::sockopt::socket_cookie(&socket).expect("Linux 4.12 has cookies")),
             fd: u32::try_from(socket.as_raw_fd()).ok(),
@@ -350,7 +350,7 @@ impl Maker<'_> {
 
     /// Closes a socket of this process; the kernel goes on with it.
     fn close(&mut self, name: &'static str, state: State, socket: socket2::Socket) {
-        let remote = as_std(socket.peer_addr().expect("it is connected"));
+        let remote = as_std(&socket.peer_addr().expect("it is connected"));
         self.by_kernel(name, state, SocketKind::Full, address(&socket), remote);
         drop(socket);
     }
@@ -430,10 +430,10 @@ fn wait_for_end(socket: &socket2::Socket) {
 }
 
 pub(crate) fn address(socket: &socket2::Socket) -> SocketAddr {
-    as_std(socket.local_addr().expect("it is bound"))
+    as_std(&socket.local_addr().expect("it is bound"))
 }
 
-fn as_std(address: socket2::SockAddr) -> SocketAddr {
+fn as_std(address: &socket2::SockAddr) -> SocketAddr {
     address.as_socket().expect("an internet socket")
 }
 
