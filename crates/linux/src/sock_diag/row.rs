@@ -98,7 +98,8 @@ pub(crate) fn parse_row(body: &[u8], wanted: Extensions, labels: &mut Labels<'_>
     row.local_address = address(family, bytes16(8));
     row.remote_address = address(family, bytes16(24));
     let cookie = u64::from(word(44)) | u64::from(word(48)) << 32;
-    row.cookie = (cookie != NO_COOKIE).then_some(cookie);
+    // The kernel counts from 1.
+    row.cookie = (cookie != NO_COOKIE && cookie != 0).then_some(cookie);
     row.timer = timer_kind.map(|kind| Timer { kind, expires_ms: u64::from(word(52)), retransmits: fixed[3] });
     let queues = (Some(word(56)), Some(word(60)));
     if state == State::Listen {
