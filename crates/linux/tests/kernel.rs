@@ -14,6 +14,8 @@ mod namespaces;
 mod owners;
 #[path = "kernel/readers.rs"]
 mod readers;
+#[path = "kernel/recorder.rs"]
+mod recorder;
 #[path = "kernel/selection.rs"]
 mod selection;
 #[path = "kernel/states.rs"]
