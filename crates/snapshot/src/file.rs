@@ -122,6 +122,11 @@ pub fn read(input: impl Read) -> Result<(Snapshot, Option<Partial>), ReadError> 
     if version > u64::from(FORMAT_VERSION) {
         return Err(ReadError::Newer { found: version });
     }
+    // A number that a cut shortened reads like a whole one: 17 in place of 1763700000.1.
+    // Only what another key follows is known to be whole.
+    if let (Err(error), false) = (&outcome, collected.head_is_whole) {
+        return Err(ReadError::NotASnapshot(format!("it ends before its first socket ({error})")));
+    }
     let sockets = collected.snapshot.sockets.len() as u64;
     let mut snapshot = collected.snapshot;
     let cause = match outcome {
@@ -142,12 +147,14 @@ pub fn read(input: impl Read) -> Result<(Snapshot, Option<Partial>), ReadError> 
 /// What was read so far; it outlives the error that ended the reading.
 struct Collected {
     version: Option<u64>,
+    /// The sockets were reached, which the head stands before.
+    head_is_whole: bool,
     snapshot: Snapshot,
 }
 
 impl Default for Collected {
     fn default() -> Self {
-        Self { version: None, snapshot: Snapshot::empty() }
+        Self { version: None, head_is_whole: false, snapshot: Snapshot::empty() }
     }
 }
 
@@ -210,7 +217,10 @@ impl<'de> Visitor<'de> for Fields<'_> {
                     collected.borrow_mut().snapshot.notes.extend(notes);
                 }
                 "namespaces" => collected.borrow_mut().snapshot.namespaces = map.next_value()?,
-                "sockets" => map.next_value_seed(Sockets(collected))?,
+                "sockets" => {
+                    collected.borrow_mut().head_is_whole = true;
+                    map.next_value_seed(Sockets(collected))?;
+                }
                 "processes" => collected.borrow_mut().snapshot.processes = map.next_value()?,
                 "socket_count" => collected.borrow_mut().snapshot.socket_count = map.next_value()?,
                 // A key of a later release that did not need a new version.

@@ -83,7 +83,8 @@ pub(crate) fn parse_row(body: &[u8], wanted: Extensions, labels: &mut Labels<'_>
     row.local_address = classify::address(family, bytes16(8));
     row.remote_address = classify::address(family, bytes16(24));
     let cookie = u64::from(word(44)) | u64::from(word(48)) << 32;
-    row.cookie = (cookie != NO_COOKIE).then_some(cookie);
+    // The kernel counts from 1.
+    row.cookie = (cookie != NO_COOKIE && cookie != 0).then_some(cookie);
     row.timer = timer_kind.map(|kind| Timer { kind, expires_ms: u64::from(word(52)), retransmits: fixed[3] });
     classify::set_queues(row, Some(word(56)), Some(word(60)));
     row.inode = (inode != 0).then_some(u64::from(inode));

@@ -6,9 +6,10 @@
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use eleven_linux::ReaderChoice;
 use eleven_linux::namespace::NamespaceChoice;
@@ -38,6 +39,8 @@ pub(crate) struct Witness {
     pub(crate) inode: Option<u64>,
     /// By `SO_COOKIE`, for the same.
     pub(crate) cookie: Option<u64>,
+    /// Its descriptor in this process.
+    pub(crate) fd: Option<u32>,
 }
 
 impl Witness {
@@ -56,8 +59,12 @@ pub(crate) struct Gallery {
     witnesses: BTreeMap<&'static str, Witness>,
     /// By netlink, with all names.
     pub(crate) rows: Vec<Socket>,
+    /// From the first socket to the last of those rows.
+    pub(crate) elapsed: Duration,
     /// By `/proc`, with all names.
     pub(crate) rows_of_proc: Vec<Socket>,
+    /// From the first socket to the last of those rows.
+    pub(crate) elapsed_of_proc: Duration,
     /// Holds a copy of the socket `shared`; ends when this process does.
     pub(crate) sharer: Child,
     _held: Vec<socket2::Socket>,
@@ -75,6 +82,11 @@ impl Gallery {
                 None
             }
         }
+    }
+
+    /// A gallery of the caller's own, for tests that read it again: TIME_WAIT lasts a minute.
+    pub(crate) fn fresh() -> Option<Self> {
+        Self::build().map_err(|why| skipped(&why)).ok()
     }
 
     pub(crate) fn witness(&self, name: &str) -> &Witness {
@@ -97,10 +109,11 @@ impl Gallery {
 
     fn build() -> Result<Self, String> {
         let stage = Stage::new()?;
+        let begin = Instant::now();
         let mut maker = Maker { stage: &stage, witnesses: BTreeMap::new(), held: Vec::new() };
         let sharer = stage.here.run(|| maker.make_all());
         let Maker { witnesses, held, .. } = maker;
-        let (rows, rows_of_proc) = stage.here.run(|| {
+        let [(rows, elapsed), (rows_of_proc, elapsed_of_proc)] = stage.here.run(|| {
             wait_for("every witness to reach its state", || {
                 let rows = bare(StateSet::ALL);
                 let missing: Vec<_> = witnesses
@@ -109,10 +122,12 @@ impl Gallery {
                     .collect();
                 if missing.is_empty() { Ok(()) } else { Err(format!("all but {missing:#?} in {rows:#?}")) }
             });
-            let read = |choice| read(&NamespaceChoice::This, choice, StateSet::ALL, ALL_NAMES).0;
-            (read(ReaderChoice::Netlink), read(ReaderChoice::Proc))
+            [ReaderChoice::Netlink, ReaderChoice::Proc].map(|choice| {
+                let (rows, _) = read(&NamespaceChoice::This, choice, StateSet::ALL, ALL_NAMES);
+                (rows, begin.elapsed())
+            })
         });
-        Ok(Self { stage, witnesses, rows, rows_of_proc, sharer, _held: held })
+        Ok(Self { stage, witnesses, rows, elapsed, rows_of_proc, elapsed_of_proc, sharer, _held: held })
     }
 }
 
@@ -324,9 +339,10 @@ impl Maker<'_> {
             state,
             kind,
             local: address(&socket),
-            remote: socket.peer_addr().ok().or_else(|| connecting_to(state)).map(as_std),
+            remote: socket.peer_addr().ok().or_else(|| connecting_to(state)).as_ref().map(as_std),
             inode: Some(stat.st_ino),
             cookie: Some(rustix::net::sockopt::socket_cookie(&socket).expect("Linux 4.12 has cookies")),
+            fd: u32::try_from(socket.as_raw_fd()).ok(),
         };
         self.enter(name, witness);
         self.held.push(socket);
@@ -334,7 +350,7 @@ impl Maker<'_> {
 
     /// Closes a socket of this process; the kernel goes on with it.
     fn close(&mut self, name: &'static str, state: State, socket: socket2::Socket) {
-        let remote = as_std(socket.peer_addr().expect("it is connected"));
+        let remote = as_std(&socket.peer_addr().expect("it is connected"));
         self.by_kernel(name, state, SocketKind::Full, address(&socket), remote);
         drop(socket);
     }
@@ -348,7 +364,8 @@ impl Maker<'_> {
         local: SocketAddr,
         remote: SocketAddr,
     ) {
-        let witness = Witness { state, kind, local, remote: Some(remote), inode: None, cookie: None };
+        let witness =
+            Witness { state, kind, local, remote: Some(remote), inode: None, cookie: None, fd: None };
         self.enter(name, witness);
     }
 
@@ -413,10 +430,10 @@ fn wait_for_end(socket: &socket2::Socket) {
 }
 
 pub(crate) fn address(socket: &socket2::Socket) -> SocketAddr {
-    as_std(socket.local_addr().expect("it is bound"))
+    as_std(&socket.local_addr().expect("it is bound"))
 }
 
-fn as_std(address: socket2::SockAddr) -> SocketAddr {
+fn as_std(address: &socket2::SockAddr) -> SocketAddr {
     address.as_socket().expect("an internet socket")
 }
 

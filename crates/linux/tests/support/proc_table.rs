@@ -1,6 +1,7 @@
 //! `/proc/net/tcp` and `tcp6` as they stand, for comparison: read here apart from the
 //! crate's own parser, by writing rows the way the kernel does instead of reading them.
 
+use std::fmt::Write;
 use std::net::IpAddr;
 
 use eleven_snapshot::{Family, Socket};
@@ -48,9 +49,11 @@ fn endpoint(family: Family, address: IpAddr, port: Option<u16>) -> String {
         IpAddr::V6(address) => address.octets().to_vec(),
     };
     assert_eq!(bytes.len(), if family == Family::Inet { 4 } else { 16 });
-    let words: String = bytes
-        .chunks_exact(4)
-        .map(|word| format!("{:08X}", u32::from_ne_bytes(word.try_into().expect("four bytes"))))
-        .collect();
-    format!("{words}:{:04X}", port.unwrap_or(0))
+    let mut text = String::new();
+    for word in bytes.chunks_exact(4) {
+        let word = u32::from_ne_bytes(word.try_into().expect("four bytes"));
+        write!(text, "{word:08X}").expect("a string takes everything");
+    }
+    write!(text, ":{:04X}", port.unwrap_or(0)).expect("a string takes everything");
+    text
 }

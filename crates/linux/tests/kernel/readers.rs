@@ -1,0 +1,169 @@
+//! netlink, `/proc` and BPF are three ways to the same sockets.
+
+use std::collections::BTreeMap;
+
+use eleven_linux::bpf::{GroupKeys, SocketGroup};
+use eleven_linux::namespace::NamespaceChoice;
+use eleven_linux::{Labelling, ReadError, ReaderChoice, count_groups};
+use eleven_snapshot::{ReaderKind, Socket, SocketKind};
+use eleven_tcp::{State, StateSet};
+
+use crate::support::gallery::Gallery;
+use crate::support::rows::{bare, read};
+use crate::support::skipped;
+
+/// How often a host that changes under the test is looked at again.
+const ATTEMPTS: usize = 3;
+
+fn count<T: Ord>(items: impl Iterator<Item = T>) -> BTreeMap<T, u64> {
+    let mut counts = BTreeMap::new();
+    for item in items {
+        *counts.entry(item).or_default() += 1;
+    }
+    counts
+}
+
+#[test]
+fn proc_counts_what_netlink_counts_but_for_bound_sockets() {
+    let Some(gallery) = Gallery::open() else { return };
+    let key = |row: &Socket| (row.state, row.kind, row.family);
+    let by_netlink = count(gallery.rows.iter().filter(|row| row.kind != SocketKind::Bound).map(key));
+    let by_proc = count(gallery.rows_of_proc.iter().map(key));
+    assert_eq!(by_netlink, by_proc);
+}
+
+#[test]
+fn proc_and_netlink_agree_on_every_column_both_have() {
+    let Some(gallery) = Gallery::open() else { return };
+    for (name, witness) in gallery.witnesses().filter(|(_, witness)| witness.kind != SocketKind::Bound) {
+        let (by_netlink, by_proc) = (gallery.row(name), gallery.row_of_proc(name));
+        // What the tables lack is unknown there, not 0.
+        let expected = Socket {
+            interface: None,
+            backlog_limit: None,
+            cookie: None,
+            mark: None,
+            congestion: None,
+            tcp_info: None,
+            // These went on in between.
+            timer: by_proc.timer,
+            age_ms: by_proc.age_ms,
+            age_is_lower_bound: by_proc.age_is_lower_bound,
+            owners: by_proc.owners.clone(),
+            // Only a socket's id tells the group of one that nobody holds.
+            cgroup: if witness.inode.is_some() { by_netlink.cgroup.clone() } else { None },
+            container: if witness.inode.is_some() { by_netlink.container.clone() } else { None },
+            ..by_netlink.clone()
+        };
+        assert_eq!(*by_proc, expected, "{name}");
+        assert_eq!(by_netlink.timer.map(|timer| timer.kind), by_proc.timer.map(|timer| timer.kind), "{name}");
+    }
+}
+
+#[test]
+fn the_report_says_who_read() {
+    let Some(gallery) = Gallery::open() else { return };
+    gallery.stage.here.run(|| {
+        for (choice, expected) in
+            [(ReaderChoice::Netlink, ReaderKind::Netlink), (ReaderChoice::Proc, ReaderKind::Proc)]
+        {
+            let states = StateSet::EMPTY.with(State::Listen);
+            let (rows, report) = read(&NamespaceChoice::This, choice, states, Labelling::default());
+            assert_eq!(report.reader, Some(expected));
+            assert_eq!(report.end.rows, rows.len() as u64);
+            assert_eq!((report.end.malformed, report.end.duplicates), (0, 0));
+            assert_eq!(report.notes, Vec::<String>::new());
+        }
+    });
+}
+
+/// The group a row belongs to, in words: the types are not ordered.
+fn group_of(row: &Socket, keys: GroupKeys) -> String {
+    let group = SocketGroup {
+        state: row.state,
+        kind: row.kind,
+        family: row.family,
+        local_port: row.local_port.filter(|_| keys.local_port),
+        remote_port: row.remote_port.filter(|_| keys.remote_port),
+        local_address: keys.local_address.then_some(row.local_address),
+        remote_address: keys.remote_address.then_some(row.remote_address),
+        uid: row.uid.filter(|_| keys.user),
+        count: 0,
+    };
+    format!("{group:?}")
+}
+
+fn all_keys() -> impl Iterator<Item = GroupKeys> {
+    (0..32_u32).map(|bits| GroupKeys {
+        local_port: bits & 1 != 0,
+        remote_port: bits & 2 != 0,
+        local_address: bits & 4 != 0,
+        remote_address: bits & 8 != 0,
+        user: bits & 16 != 0,
+    })
+}
+
+type Counts = BTreeMap<String, u64>;
+
+/// Counts by BPF, by each combination of keys.
+fn by_bpf(states: StateSet) -> Result<Vec<(GroupKeys, Counts)>, ReadError> {
+    all_keys()
+        .map(|keys| {
+            let (groups, _) = count_groups(&NamespaceChoice::This, ReaderChoice::Bpf, keys, states)?;
+            let mut counts = Counts::new();
+            for (_, group) in groups.expect("BPF was chosen") {
+                *counts.entry(format!("{:?}", SocketGroup { count: 0, ..group })).or_default() += group.count;
+            }
+            Ok((keys, counts))
+        })
+        .collect()
+}
+
+fn cookies(rows: &[Socket]) -> Vec<(State, Option<u64>)> {
+    let mut cookies: Vec<_> = rows.iter().map(|row| (row.state, row.cookie)).collect();
+    cookies.sort_unstable();
+    cookies
+}
+
+#[test]
+fn bpf_counts_by_any_keys_what_rows_add_up_to() {
+    for _ in 0..ATTEMPTS {
+        let Some(gallery) = Gallery::fresh() else { return };
+        let (before, counted, after) =
+            gallery.stage.here.run(|| (bare(StateSet::ALL), by_bpf(StateSet::ALL), bare(StateSet::ALL)));
+        let counted = match counted {
+            Ok(counted) => counted,
+            Err(error @ ReadError::Bpf(_)) => return skipped(&error.to_string()),
+            Err(error) => panic!("{error}"),
+        };
+        if cookies(&before) != cookies(&after) {
+            continue;
+        }
+        for (keys, counts) in counted {
+            assert_eq!(counts, count(before.iter().map(|row| group_of(row, keys))), "{keys:?}");
+        }
+        return;
+    }
+    panic!("sockets came and went during each of {ATTEMPTS} looks: is a dump slower than TIME_WAIT?");
+}
+
+#[test]
+fn bpf_counts_only_the_states_that_are_asked_for() {
+    let Some(gallery) = Gallery::open() else { return };
+    // None of them ends on its own while tests run.
+    for state in [State::Listen, State::Established, State::CloseWait, State::Closed] {
+        let states = StateSet::EMPTY.with(state);
+        let counted = gallery.stage.here.run(|| {
+            let keys = GroupKeys::default();
+            count_groups(&NamespaceChoice::This, ReaderChoice::Bpf, keys, states)
+        });
+        let groups = match counted {
+            Ok((groups, _)) => groups.expect("BPF was chosen"),
+            Err(error @ ReadError::Bpf(_)) => return skipped(&error.to_string()),
+            Err(error) => panic!("{error}"),
+        };
+        assert!(groups.iter().all(|(_, group)| group.state == state), "{groups:?}");
+        let total: u64 = groups.iter().map(|(_, group)| group.count).sum();
+        assert_eq!(total, gallery.rows.iter().filter(|row| row.state == state).count() as u64, "{state}");
+    }
+}
