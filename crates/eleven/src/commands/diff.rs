@@ -136,10 +136,17 @@ fn print_tables(output: &mut Output, diff: &Diff, limit: usize) -> io::Result<()
     );
     writeln!(output, "{}", output.paint.text(Style::Bold, &summary))?;
     print_counts(output, "STATE", &diff.states)?;
-    if !diff.counters.is_empty() {
-        print_counts(output, "COUNTER", &diff.counters[..diff.counters.len().min(COUNTERS_SHOWN)])?;
-    }
+    let tcp = diff.counters.iter().filter(|counter| is_about_tcp(&counter.name)).take(COUNTERS_SHOWN);
+    print_counts(output, "COUNTER", &tcp.cloned().collect::<Vec<_>>())?;
     print_sockets(output, diff, limit)
+}
+
+/// Counters of TCP itself: `snmp.Tcp.…`, `netstat.TcpExt.…`, `sockstat.TCP.…`.
+fn is_about_tcp(name: &str) -> bool {
+    name.rsplit(": ")
+        .next()
+        .and_then(|name| name.split('.').nth(1))
+        .is_some_and(|group| group.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("tcp")))
 }
 
 fn print_counts(output: &mut Output, title: &'static str, counts: &[CountChange]) -> io::Result<()> {

@@ -10,7 +10,7 @@ use eleven_snapshot::{Socket, TcpInfo};
 use super::{WrongUsage, labelling, parse_filter, request, say_notes};
 use crate::cli::{Format, Global, ListArgs};
 use crate::fields::{self, Field, FieldValue, Needs, Sort};
-use crate::output::{Column, CsvRecords, JsonRecords, Output, Style, Table};
+use crate::output::{Column, CsvRecords, JsonRecords, Output, Style, Table, note};
 
 pub(super) fn run(global: &Global, args: &ListArgs) -> anyhow::Result<()> {
     let filter = parse_filter(&args.filter.filter)?;
@@ -25,6 +25,7 @@ pub(super) fn run(global: &Global, args: &ListArgs) -> anyhow::Result<()> {
     let mut sorted = args.sort.map(|sort| Sorted::new(sort, args.limit));
     let mut left = args.limit.unwrap_or(usize::MAX);
     let mut failure = None;
+    let mut found = false;
 
     let report = read_sockets(
         &global.netns,
@@ -35,6 +36,7 @@ pub(super) fn run(global: &Global, args: &ListArgs) -> anyhow::Result<()> {
             if !filter.matches(socket) {
                 return ControlFlow::Continue(());
             }
+            found = true;
             if let Some(sorted) = &mut sorted {
                 sorted.add(socket);
                 return ControlFlow::Continue(());
@@ -59,8 +61,17 @@ pub(super) fn run(global: &Global, args: &ListArgs) -> anyhow::Result<()> {
     for socket in sorted.into_iter().flat_map(Sorted::finish) {
         rows.write(&socket)?;
     }
+    let is_table = matches!(rows, Rows::Table { .. });
     rows.finish()?;
-    say_notes(&report?);
+    let report = report?;
+    say_notes(&report);
+    if is_table && !found {
+        note(if filter.is_everything() {
+            "there is no TCP socket here"
+        } else {
+            "no socket matches the filter"
+        });
+    }
     Ok(())
 }
 
