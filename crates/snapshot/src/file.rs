@@ -8,7 +8,7 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 
 use crate::{Snapshot, Socket};
 
-/// Version of the layout that [`write`] writes and [`read`] understands.
+/// Version of the layout that [`write()`] writes and [`read`] understands.
 /// It rises when a reader of the old version would misunderstand the new one;
 /// a new key alone does not raise it.
 pub const FORMAT_VERSION: u32 = 1;
