@@ -203,8 +203,10 @@ fn open_all() -> Result<(Vec<NamespaceHandle>, Vec<String>), ReadError> {
     // The own namespace comes first, the others by number.
     let mut handles: Vec<_> = found.into_values().collect();
     handles.sort_by_key(|handle| (!handle.is_own, handle.namespace.inode));
-    let notes = (unreadable > 0)
-        .then(|| format!("the namespaces of {unreadable} processes of other users could not be looked at"));
+    let notes = (unreadable > 0).then(|| {
+        let processes = if unreadable == 1 { "process" } else { "processes" };
+        format!("the network namespaces of {unreadable} {processes} could not be looked at")
+    });
     Ok((handles, notes.into_iter().collect()))
 }
 

@@ -117,11 +117,11 @@ impl Tables {
             if let Some(why) = why_not_bpf {
                 report.note(format!("owners are read from /proc, which takes longer: {why}"));
             }
-            if owners.unreadable_processes() > 0 {
-                report.note(format!(
-                    "the sockets of {} processes of other users show no owner; root sees them",
-                    owners.unreadable_processes()
-                ));
+            match owners.unreadable_processes() {
+                0 => {}
+                1 => report.note("the sockets of 1 other process show no owner; root sees more".to_owned()),
+                many => report
+                    .note(format!("the sockets of {many} other processes show no owner; root sees more")),
             }
             owners
         });

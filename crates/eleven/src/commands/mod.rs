@@ -46,7 +46,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             if let Some(WrongUsage::Filter(filter)) = usage {
                 note(&format!("the filter is not understood\n\n{}", filter.render()));
             } else {
-                note(&format!("{error:#}"));
+                note(&chain(&error));
             }
             // A namespace that does not exist is a word that is wrong, not a failure.
             let wrong =
@@ -79,6 +79,18 @@ enum WrongUsage {
     /// Anything else, as a sentence.
     #[error("{0}")]
     Other(String),
+}
+
+/// The error and its causes on one line, each said once: many messages carry their cause.
+fn chain(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |mut line, cause| {
+        let text = cause.to_string();
+        if !line.contains(&text) {
+            line.push_str(if line.is_empty() { "" } else { ": " });
+            line.push_str(&text);
+        }
+        line
+    })
 }
 
 /// Whether the reader of our output has gone: it has seen enough.

@@ -112,15 +112,22 @@ impl<const N: usize> Records<N> {
     }
 }
 
-/// The error in one line: its chain of causes without the verifier's log.
+/// The error in one line: its chain of causes, each said once, without the verifier's log.
 fn refused(error: impl std::error::Error) -> ReadError {
-    let mut causes = vec![error.to_string()];
-    let mut source = error.source();
-    while let Some(cause) = source {
-        causes.push(cause.to_string());
-        source = cause.source();
+    let mut line = String::new();
+    let mut cause: Option<&dyn std::error::Error> = Some(&error);
+    while let Some(error) = cause {
+        let text = error.to_string();
+        let first = text.lines().next().unwrap_or_default();
+        if !line.contains(first) {
+            line.push_str(if line.is_empty() { "" } else { ": " });
+            line.push_str(first);
+        }
+        cause = error.source();
     }
-    let line = causes.iter().filter_map(|cause| cause.lines().next()).collect::<Vec<_>>().join(": ");
+    if line.contains("(os error 1)") {
+        line.push_str("; it takes CAP_BPF and CAP_PERFMON, try sudo");
+    }
     ReadError::Bpf(line)
 }
 

@@ -1,15 +1,17 @@
 //! netlink, `/proc` and BPF are three ways to the same sockets.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 
 use eleven_linux::bpf::{GroupKeys, SocketGroup};
 use eleven_linux::namespace::NamespaceChoice;
-use eleven_linux::{Labelling, ReadError, ReaderChoice, count_groups};
+use eleven_linux::sock_diag::{Extensions, Request};
+use eleven_linux::{Labelling, ReadError, ReaderChoice, count_groups, read_sockets};
 use eleven_snapshot::{ReaderKind, Socket, SocketKind};
 use eleven_tcp::{State, StateSet};
 
 use crate::support::gallery::Gallery;
-use crate::support::rows::{bare, read};
+use crate::support::rows::{ALL_NAMES, bare, read};
 use crate::support::skipped;
 
 /// How often a host that changes under the test is looked at again.
@@ -123,6 +125,66 @@ fn cookies(rows: &[Socket]) -> Vec<(State, Option<u64>)> {
     let mut cookies: Vec<_> = rows.iter().map(|row| (row.state, row.cookie)).collect();
     cookies.sort_unstable();
     cookies
+}
+
+/// Rows by the BPF iterator, with all names.
+fn rows_by_bpf() -> Result<Vec<Socket>, ReadError> {
+    let request =
+        Request { extensions: Extensions { age: true, ..Extensions::default() }, ..Request::default() };
+    let mut rows = Vec::new();
+    read_sockets(&NamespaceChoice::This, ReaderChoice::Bpf, &request, ALL_NAMES, &mut |row| {
+        rows.push(row.clone());
+        ControlFlow::Continue(())
+    })
+    .map(|report| {
+        assert_eq!(report.reader, Some(ReaderKind::Bpf));
+        assert_eq!((report.end.malformed, report.end.rows), (0, rows.len() as u64));
+        rows
+    })
+}
+
+#[test]
+fn bpf_and_netlink_agree_on_every_row() {
+    for _ in 0..ATTEMPTS {
+        let Some(gallery) = Gallery::fresh() else { return };
+        let (before, by_bpf, after) =
+            gallery.stage.here.run(|| (bare(StateSet::ALL), rows_by_bpf(), bare(StateSet::ALL)));
+        let by_bpf = match by_bpf {
+            Ok(rows) => rows,
+            Err(error @ ReadError::Bpf(_)) => return skipped(&error.to_string()),
+            Err(error) => panic!("{error}"),
+        };
+        if cookies(&before) != cookies(&after) {
+            continue;
+        }
+        assert_eq!(cookies(&by_bpf), cookies(&before));
+        for row in &by_bpf {
+            let netlink = gallery.rows.iter().find(|other| other.cookie == row.cookie);
+            let Some(netlink) = netlink.filter(|netlink| netlink.state == row.state) else { continue };
+            let expected = Socket {
+                // Only a dump has these.
+                tcp_info: None,
+                congestion: None,
+                // Netlink knows it only while the timer runs.
+                keepalive: row.keepalive,
+                // These went on in between.
+                timer: row.timer,
+                age_ms: row.age_ms,
+                age_is_lower_bound: row.age_is_lower_bound,
+                owners: row.owners.clone(),
+                ..netlink.clone()
+            };
+            assert_eq!(*row, expected);
+            assert_eq!(row.timer.map(|timer| timer.kind), netlink.timer.map(|timer| timer.kind), "{row:?}");
+            assert_eq!(row.age_ms.is_some(), netlink.age_ms.is_some(), "{row:?}");
+            assert_eq!(row.keepalive.is_some(), row.kind == SocketKind::Full, "{row:?}");
+            if let (Some(by_timer), Some(keepalive)) = (netlink.keepalive, row.keepalive) {
+                assert_eq!(by_timer.enabled, keepalive.enabled, "{row:?}");
+            }
+        }
+        return;
+    }
+    panic!("the host changed under every one of {ATTEMPTS} attempts");
 }
 
 #[test]
