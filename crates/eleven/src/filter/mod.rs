@@ -139,6 +139,22 @@ impl Filter {
     }
 }
 
+/// For the fuzz target and its replay: any text as a filter. A refusal can be shown, and an
+/// accepted filter can be decided, pushed down, printed and read again.
+#[doc(hidden)]
+pub fn try_any_text(text: &str) {
+    match Filter::parse(text, &NoNames) {
+        Err(error) => assert!(!error.render().is_empty()),
+        Ok(filter) => {
+            let socket = Socket::new(eleven_tcp::State::Established);
+            assert!(!filter.matches(&socket) || filter.states().contains(socket.state));
+            let _ = filter.kernel_filter(&NoNames).compile();
+            let again = Filter::parse(&filter.to_string(), &NoNames);
+            assert_eq!(again.as_ref(), Ok(&filter), "{filter}");
+        }
+    }
+}
+
 impl fmt::Display for Filter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.expression.as_ref().map_or(Ok(()), |expression| expression.fmt(f))

@@ -54,3 +54,16 @@ const CGROUPS: [&str; 2] = ["/system.slice/nginx.service", "/user.slice"];
 fn parse(text: &str) -> Filter {
     Filter::parse(text, &TestNames).unwrap_or_else(|error| panic!("{}", error.render()))
 }
+
+#[test]
+fn fuzz_seeds_pass() {
+    let seeds = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds/filter");
+    let mut count = 0;
+    for entry in std::fs::read_dir(seeds).expect("the seeds are part of the source") {
+        let path = entry.expect("the directory can be read").path();
+        println!("{}", path.display());
+        try_any_text(&std::fs::read_to_string(path).expect("a seed is text"));
+        count += 1;
+    }
+    assert!(count > 0);
+}
