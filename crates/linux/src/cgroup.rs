@@ -1,7 +1,7 @@
 //! Control groups, and the container or service behind one.
 
 use std::fs;
-use std::os::unix::fs::DirEntryExt;
+use std::os::unix::fs::{DirEntryExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -88,6 +88,13 @@ fn path_of_process(text: &str) -> Option<&str> {
         .max_by_key(|path| (container_of(path).is_some(), path.len()))
 }
 
+/// The kernel's id of the control group at `path` below the root of the unified hierarchy:
+/// the inode number of its directory.
+pub fn cgroup_id(path: &str) -> Option<u64> {
+    let directory = unified_mount()?.join(path.trim_start_matches('/'));
+    fs::metadata(directory).ok().map(|metadata| metadata.ino())
+}
+
 /// Where the unified hierarchy is mounted.
 fn unified_mount() -> Option<PathBuf> {
     let mounts = fs::read_to_string("/proc/thread-self/mountinfo").ok()?;
@@ -100,7 +107,7 @@ fn index_unified_hierarchy() -> FxHashMap<u64, Cgroup> {
     let mut index = FxHashMap::default();
     let Some(root) = unified_mount() else { return index };
     if let Ok(metadata) = fs::metadata(&root) {
-        index.insert(std::os::unix::fs::MetadataExt::ino(&metadata), Cgroup::at("/"));
+        index.insert(metadata.ino(), Cgroup::at("/"));
     }
     let mut pending = vec![root.clone()];
     while let Some(directory) = pending.pop() {

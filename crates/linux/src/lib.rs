@@ -19,7 +19,7 @@ mod ring;
 mod take;
 mod users;
 
-pub use cgroup::{Cgroup, Cgroups};
+pub use cgroup::{Cgroup, Cgroups, cgroup_id};
 pub use error::ReadError;
 pub use interfaces::Interfaces;
 pub use labels::Labels;

@@ -3,10 +3,10 @@
 use std::io;
 use std::net::{IpAddr, ToSocketAddrs};
 use std::ops::RangeInclusive;
-use std::os::unix::fs::MetadataExt;
 use std::sync::OnceLock;
 
-use rustix::net::{AddressFamily, SocketType};
+use eleven_linux::proc::sysctl;
+use eleven_linux::{Interfaces, Users};
 
 /// Resolves the names in a filter.
 ///
@@ -104,49 +104,29 @@ impl Names for SystemNames {
     }
 
     fn user(&self, name: &str) -> Option<u32> {
-        let passwd = std::fs::read_to_string("/etc/passwd").ok()?;
-        passwd.lines().find_map(|line| {
-            let mut fields = line.split(':');
-            (fields.next()? == name).then(|| fields.nth(1)?.parse().ok())?
-        })
+        Users::default().uid(name)
     }
 
     fn interface_index(&self, name: &str) -> Option<u32> {
-        let socket = any_socket()?;
-        rustix::net::netdevice::name_to_index(&socket, name).ok()
+        Interfaces::default().index(name)
     }
 
     fn interface_name(&self, index: u32) -> Option<String> {
-        let socket = any_socket()?;
-        rustix::net::netdevice::index_to_name(&socket, index).ok()
+        Interfaces::default().name(index).map(|name| name.to_string())
     }
 
     fn cgroup_id(&self, path: &str) -> Option<u64> {
-        // Where versions 1 and 2 are mounted together, 2 is below `unified`.
-        ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"]
-            .into_iter()
-            .find(|root| std::path::Path::new(root).join("cgroup.controllers").exists())
-            .and_then(|root| std::fs::metadata(format!("{root}{path}")).ok())
-            .map(|directory| directory.ino())
+        eleven_linux::cgroup_id(path)
     }
 
     fn ephemeral_ports(&self) -> RangeInclusive<u16> {
-        std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range")
-            .ok()
+        sysctl::read("net.ipv4.ip_local_port_range")
             .and_then(|text| {
-                let mut numbers = text.split_whitespace().map(str::parse);
-                Some(numbers.next()?.ok()?..=numbers.next()?.ok()?)
+                let (first, last) = text.split_once(' ')?;
+                Some(first.parse().ok()?..=last.parse().ok()?)
             })
             .unwrap_or(32_768..=60_999)
     }
-}
-
-/// A socket to ask about interfaces through. Unlike `/sys`, it belongs to the namespace
-/// that the thread is in now.
-fn any_socket() -> Option<rustix::fd::OwnedFd> {
-    rustix::net::socket(AddressFamily::INET, SocketType::DGRAM, None)
-        .or_else(|_| rustix::net::socket(AddressFamily::INET6, SocketType::DGRAM, None))
-        .ok()
 }
 
 /// The TCP lines of `/etc/services`: `name port/tcp alias… # comment`.
