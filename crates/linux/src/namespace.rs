@@ -152,11 +152,12 @@ fn open_one(text: &str) -> Result<NamespaceHandle, ReadError> {
             Err(error) => return Err(error),
         }
     }
-    // The inode number, which is how rows of unnamed namespaces are labelled.
+    // The inode number, which is how rows of unnamed namespaces are labelled. A namespace
+    // keeps it when it gets a name.
     let (all, _) = open_all()?;
     let mut known = Vec::new();
     for handle in all {
-        if *handle.namespace.label == *text {
+        if *handle.namespace.label == *text || handle.namespace.inode.to_string() == text {
             return Ok(handle);
         }
         known.extend(handle.namespace.name);
