@@ -120,7 +120,10 @@ fn refused(error: impl std::error::Error) -> ReadError {
         causes.push(cause.to_string());
         source = cause.source();
     }
-    let line = causes.iter().filter_map(|cause| cause.lines().next()).collect::<Vec<_>>().join(": ");
+    let mut lines: Vec<&str> = causes.iter().filter_map(|cause| cause.lines().next()).collect();
+    // Some causes say what the next one says again.
+    lines.dedup_by(|next, line| line.ends_with(&**next));
+    let line = lines.join(": ");
     ReadError::Bpf(line)
 }
 
