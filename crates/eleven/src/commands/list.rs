@@ -23,6 +23,7 @@ pub(super) fn run(global: &Global, args: &ListArgs) -> anyhow::Result<()> {
     let request = request(global, &filter, wanted);
     let mut rows = Rows::new(Output::open(global)?, args, columns)?;
     let mut sorted = args.sort.map(|sort| Sorted::new(sort, args.limit));
+    let mut written = false;
     let mut left = args.limit.unwrap_or(usize::MAX);
     let mut failure = None;
 
@@ -43,6 +44,7 @@ pub(super) fn run(global: &Global, args: &ListArgs) -> anyhow::Result<()> {
                 return ControlFlow::Break(());
             }
             left -= 1;
+            written = true;
             match rows.write(socket) {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(error) => {
@@ -57,9 +59,13 @@ pub(super) fn run(global: &Global, args: &ListArgs) -> anyhow::Result<()> {
     }
     // What was seen before an error is still worth printing.
     for socket in sorted.into_iter().flat_map(Sorted::finish) {
+        written = true;
         rows.write(&socket)?;
     }
-    rows.finish()?;
+    // An empty list would say that there is nothing, when nothing could be seen.
+    if written || report.is_ok() {
+        rows.finish()?;
+    }
     say_notes(&report?);
     Ok(())
 }
