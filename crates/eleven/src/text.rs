@@ -129,13 +129,29 @@ pub(crate) fn cut(text: &str, columns: usize) -> Cow<'_, str> {
     kept.into()
 }
 
+/// Cuts a cell as [`cut`] does, but leaves an endpoint its port, which tells connections
+/// apart: `192.0…:40000`.
+pub(crate) fn cut_cell(cell: &str, columns: usize) -> Cow<'_, str> {
+    let port = cell.rfind(':').map(|at| &cell[at..]).filter(|port| {
+        port[1..].parse::<u16>().is_ok() && port.len() + 2 <= columns && width(cell) > columns
+    });
+    match port {
+        Some(port) => {
+            let address = cut(&cell[..cell.len() - port.len()], columns - port.len());
+            format!("{address}{port}").into()
+        }
+        None => cut(cell, columns),
+    }
+}
+
 /// Breaks a paragraph into lines of at most `columns`, at blanks, and between any two wide
-/// characters (Chinese is written without blanks).
+/// characters (Chinese is written without blanks). A word that is longer than a line is
+/// broken behind a sign in it, or anywhere.
 pub(crate) fn wrap(text: &str, columns: usize) -> Vec<String> {
     let columns = columns.max(10);
     let mut lines = Vec::new();
     let mut line = String::new();
-    for piece in pieces(text) {
+    for piece in pieces(text).into_iter().flat_map(|piece| shorten(piece, columns)) {
         if width(&line) + width(piece.trim_end()) > columns && !line.trim().is_empty() {
             lines.push(line.trim_end().to_owned());
             line.clear();
@@ -146,6 +162,31 @@ pub(crate) fn wrap(text: &str, columns: usize) -> Vec<String> {
         lines.push(line.trim_end().to_owned());
     }
     lines
+}
+
+/// The piece in parts that fit a line.
+fn shorten(piece: &str, columns: usize) -> Vec<&str> {
+    let mut parts = Vec::new();
+    let mut rest = piece;
+    while width(rest.trim_end()) > columns {
+        let mut used = 0;
+        let (mut end, mut sign) = (0, 0);
+        for (at, c) in rest.char_indices() {
+            used += unicode_width::UnicodeWidthChar::width(c).unwrap_or(0);
+            if used > columns {
+                break;
+            }
+            end = at + c.len_utf8();
+            if matches!(c, '.' | '_' | '-' | '/' | ',' | ':' | '=') {
+                sign = end;
+            }
+        }
+        let (part, behind) = rest.split_at(if sign > 0 { sign } else { end });
+        parts.push(part);
+        rest = behind;
+    }
+    parts.push(rest);
+    parts
 }
 
 /// Punctuation that must not begin a line.
@@ -210,6 +251,22 @@ mod tests {
         assert_eq!(wrap("one two three", 10), ["one two", "three"]);
         assert_eq!(wrap("只有程序能结束它，没有定时器。", 10), ["只有程序能", "结束它，没", "有定时器。"]);
         assert_eq!(wrap("", 20), Vec::<String>::new());
+        assert_eq!(wrap("see net.core.somaxconn now", 10), ["see", "net.core.", "somaxconn", "now"]);
+        assert_eq!(wrap("abcdefghijklmno", 10), ["abcdefghij", "klmno"]);
         assert_eq!(cut("程序在此端口", 7), "程序在…");
+    }
+
+    #[test]
+    fn an_endpoint_that_is_cut_keeps_its_port() {
+        for (cell, columns, expected) in [
+            ("192.0.2.17:40000", 13, "192.0.…:40000"),
+            ("192.0.2.17:40000", 16, "192.0.2.17:40000"),
+            ("[2001:db8::17]:443", 12, "[2001:d…:443"),
+            ("192.0.2.17:40000", 7, "192.0.…"),
+            ("192.0.2.17:*", 8, "192.0.2…"),
+            ("nginx (12345)", 8, "nginx (…"),
+        ] {
+            assert_eq!(cut_cell(cell, columns), expected);
+        }
     }
 }

@@ -31,7 +31,7 @@ pub enum ReadError {
     #[error("BPF cannot be used: {0}")]
     Bpf(String),
     /// A network namespace that does not exist.
-    #[error("there is no network namespace `{name}`{}", known_namespaces(known))]
+    #[error("there is no {} `{name}`{}", whose_namespace(name), known_namespaces(known))]
     NoNamespace {
         /// What was asked for.
         name: String,
@@ -48,6 +48,15 @@ pub enum ReadError {
     },
 }
 
+/// A number may have been meant as either.
+fn whose_namespace(name: &str) -> &'static str {
+    if !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit()) {
+        "process, and no network namespace,"
+    } else {
+        "network namespace"
+    }
+}
+
 fn known_namespaces(known: &[String]) -> String {
     if known.is_empty() {
         "; `ip netns list` shows the named ones, and a PID or a path may be given too".to_owned()
@@ -61,6 +70,8 @@ fn privilege_hint(error: &io::Error) -> &'static str {
         || error.raw_os_error() == Some(Errno::PERM.raw_os_error())
     {
         " (it takes CAP_SYS_ADMIN; try sudo)"
+    } else if error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) {
+        " (it is a namespace of another kind)"
     } else {
         ""
     }

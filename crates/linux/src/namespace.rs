@@ -16,6 +16,9 @@ use crate::{ReadError, mounts};
 /// Where `ip netns add` keeps names.
 const NAMED: &str = "/run/netns";
 
+/// `NSFS_MAGIC`, the file system of the files that stand for namespaces.
+const NAMESPACE_FILES: u64 = 0x6e73_6673;
+
 /// Which namespaces to look into.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub enum NamespaceChoice {
@@ -62,6 +65,10 @@ impl NamespaceHandle {
 
     fn open(path: &Path) -> Result<Self, ReadError> {
         let file = File::open(path).map_err(|error| ReadError::file(path, error))?;
+        // What is left of a name under /run/netns whose mount is gone is an ordinary file.
+        if rustix::fs::fstatfs(&file).is_ok_and(|system| system.f_type as u64 != NAMESPACE_FILES) {
+            return Err(ReadError::file(path, io::Error::new(io::ErrorKind::NotFound, "it is no namespace")));
+        }
         let inode = file.metadata().map_err(|error| ReadError::file(path, error))?.ino();
         let namespace =
             Namespace { label: inode.to_string().into(), inode, name: None, pid: None, path: None };
@@ -152,11 +159,12 @@ fn open_one(text: &str) -> Result<NamespaceHandle, ReadError> {
             Err(error) => return Err(error),
         }
     }
-    // The inode number, which is how rows of unnamed namespaces are labelled.
+    // The inode number, which is how rows of unnamed namespaces are labelled. A namespace
+    // keeps it when it gets a name.
     let (all, _) = open_all()?;
     let mut known = Vec::new();
     for handle in all {
-        if *handle.namespace.label == *text {
+        if *handle.namespace.label == *text || handle.namespace.inode.to_string() == text {
             return Ok(handle);
         }
         known.extend(handle.namespace.name);

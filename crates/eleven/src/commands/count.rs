@@ -20,12 +20,19 @@ use crate::text;
 
 pub(super) fn run(global: &Global, args: &CountArgs) -> anyhow::Result<()> {
     let filter = parse_filter(&args.filter.filter)?;
-    let counted = count(global, &args.by, &filter)?;
+    // A key that is named twice still makes one column.
+    let mut keys: Vec<&'static Field> = Vec::new();
+    for key in &args.by {
+        if !keys.contains(key) {
+            keys.push(key);
+        }
+    }
+    let counted = count(global, &keys, &filter)?;
     for text in &counted.notes {
         note(text);
     }
     let output = Output::open(global)?;
-    print(output, &args.by, &counted, args.limit, language(global))
+    print(output, &keys, &counted, args.limit, language(global))
 }
 
 /// Groups of sockets, the largest first.

@@ -21,11 +21,12 @@ pub(super) fn run(global: &Global, args: &DiffArgs) -> anyhow::Result<()> {
     let before = read(&args.before)?;
     let after = match &args.after {
         Some(path) => read(path)?,
-        None => Taking::begin(&namespaces_of(global, &before), global.reader.into())?.finish()?,
+        None => {
+            let now = Taking::begin(&namespaces_of(global, &before), global.reader.into())?.finish()?;
+            now.notes.iter().for_each(|text| note(text));
+            now
+        }
     };
-    for text in &after.notes {
-        note(text);
-    }
     let diff = Diff::between(&before, &after);
     if !diff.matched_by_cookie {
         note(
@@ -40,9 +41,10 @@ pub(super) fn run(global: &Global, args: &DiffArgs) -> anyhow::Result<()> {
 
 fn read(path: &Path) -> anyhow::Result<Snapshot> {
     let file = File::open(path).with_context(|| format!("cannot open the snapshot {}", path.display()))?;
-    let (snapshot, partial) = eleven_snapshot::read(file).with_context(|| path.display().to_string())?;
-    if let Some(partial) = partial {
-        note(&format!("{}: {partial}", path.display()));
+    let (snapshot, _) = eleven_snapshot::read(file).with_context(|| path.display().to_string())?;
+    // Among them, that it is cut short.
+    for text in &snapshot.notes {
+        note(&format!("{}: {text}", path.display()));
     }
     Ok(snapshot)
 }
@@ -134,7 +136,9 @@ fn print_tables(output: &mut Output, diff: &Diff, limit: usize) -> io::Result<()
         text::thousands(diff.changed.len() as u64),
         text::thousands(diff.grew.len() as u64),
     );
-    writeln!(output, "{}", output.paint.text(Style::Bold, &summary))?;
+    for line in text::wrap(&summary, output.text_columns()) {
+        writeln!(output, "{}", output.paint.text(Style::Bold, &line))?;
+    }
     print_counts(output, "STATE", &diff.states)?;
     let tcp = diff.counters.iter().filter(|counter| is_about_tcp(&counter.name)).take(COUNTERS_SHOWN);
     print_counts(output, "COUNTER", &tcp.cloned().collect::<Vec<_>>())?;
@@ -166,7 +170,7 @@ fn print_counts(output: &mut Output, title: &'static str, counts: &[CountChange]
     for count in counts {
         let style = count.name.parse().ok().map(Style::State);
         table.row(style, None, |index, cell| match index {
-            0 => cell.push_str(&count.name),
+            0 => cell.push_str(&text::printable(&count.name)),
             1 => cell.push_str(&count.before.to_string()),
             2 => cell.push_str(&count.after.to_string()),
             3 => cell.push_str(&format!("{:+}", count.after - count.before)),

@@ -23,9 +23,9 @@ pub(super) fn run(global: &Global, args: &ListArgs) -> anyhow::Result<()> {
     let request = request(global, &filter, wanted);
     let mut rows = Rows::new(Output::open(global)?, args, columns)?;
     let mut sorted = args.sort.map(|sort| Sorted::new(sort, args.limit));
+    let mut written = false;
     let mut left = args.limit.unwrap_or(usize::MAX);
     let mut failure = None;
-    let mut found = false;
 
     let report = read_sockets(
         &global.netns,
@@ -36,7 +36,6 @@ pub(super) fn run(global: &Global, args: &ListArgs) -> anyhow::Result<()> {
             if !filter.matches(socket) {
                 return ControlFlow::Continue(());
             }
-            found = true;
             if let Some(sorted) = &mut sorted {
                 sorted.add(socket);
                 return ControlFlow::Continue(());
@@ -45,6 +44,7 @@ pub(super) fn run(global: &Global, args: &ListArgs) -> anyhow::Result<()> {
                 return ControlFlow::Break(());
             }
             left -= 1;
+            written = true;
             match rows.write(socket) {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(error) => {
@@ -59,13 +59,16 @@ pub(super) fn run(global: &Global, args: &ListArgs) -> anyhow::Result<()> {
     }
     // What was seen before an error is still worth printing.
     for socket in sorted.into_iter().flat_map(Sorted::finish) {
+        written = true;
         rows.write(&socket)?;
     }
     let is_table = matches!(rows, Rows::Table { .. });
-    rows.finish()?;
-    let report = report?;
-    say_notes(&report);
-    if is_table && !found {
+    // An empty list would say that there is nothing, when nothing could be seen.
+    if written || report.is_ok() {
+        rows.finish()?;
+    }
+    say_notes(&report?);
+    if is_table && !written {
         note(if filter.is_everything() {
             "there is no TCP socket here"
         } else {

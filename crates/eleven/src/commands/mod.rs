@@ -46,7 +46,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             if let Some(WrongUsage::Filter(filter)) = usage {
                 note(&format!("the filter is not understood\n\n{}", filter.render()));
             } else {
-                note(&chain(&error));
+                note(&format!("{}{}", chain(&error), hint(&error)));
             }
             // A namespace that does not exist is a word that is wrong, not a failure.
             let wrong =
@@ -81,16 +81,27 @@ enum WrongUsage {
     Other(String),
 }
 
-/// The error and its causes on one line, each said once: many messages carry their cause.
+/// The error and its causes in one line. Some say their cause themselves.
 fn chain(error: &anyhow::Error) -> String {
-    error.chain().fold(String::new(), |mut line, cause| {
-        let text = cause.to_string();
-        if !line.contains(&text) {
-            line.push_str(if line.is_empty() { "" } else { ": " });
-            line.push_str(&text);
+    let mut line = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if line.is_empty() {
+            line = cause;
+        } else if !line.contains(&cause) {
+            line = format!("{line}: {cause}");
         }
-        line
-    })
+    }
+    line
+}
+
+/// What to do about an error, where the error itself cannot know.
+fn hint(error: &anyhow::Error) -> &'static str {
+    match error.downcast_ref() {
+        Some(ReadError::Bpf(_)) => {
+            "; it takes root, or CAP_BPF and CAP_PERFMON, and without `--reader bpf` another way is found"
+        }
+        _ => "",
+    }
 }
 
 /// Whether the reader of our output has gone: it has seen enough.

@@ -17,7 +17,7 @@ use serde_json::json;
 
 use super::{language, say_notes};
 use crate::cli::{Format, Global};
-use crate::output::{Column, CsvRecords, JsonRecords, Output, Style, Table};
+use crate::output::{Column, CsvRecords, JsonRecords, Output, Style, Table, print_paragraph};
 use crate::text;
 
 /// Rows shown of each list.
@@ -212,8 +212,8 @@ fn print_screen(
     print_programs(output, seen, words)?;
     print_peers(output, seen, words)?;
     writeln!(output)?;
-    let hint = output.paint.commands(words.hint);
-    writeln!(output, "{hint}")
+    let columns = output.text_columns();
+    print_paragraph(output, words.hint, "", "", columns)
 }
 
 /// The few words of the screen that are no field's name.
@@ -327,7 +327,7 @@ fn print_listeners(output: &mut Output, seen: &Seen, words: &Words) -> io::Resul
             1 => cell.push_str(&socket.backlog.map_or_else(String::new, |queue| queue.to_string())),
             2 => cell.push_str(&socket.backlog_limit.map_or_else(String::new, |limit| limit.to_string())),
             3 => owner.iter().for_each(|owner| (owner.write)(socket, cell)),
-            _ if several => cell.push_str(socket.netns.as_deref().unwrap_or("-")),
+            _ if several => cell.push_str(&text::printable(socket.netns.as_deref().unwrap_or("-"))),
             _ => {}
         })?;
     }

@@ -1,6 +1,7 @@
 //! Where results go: standard output in the chosen format, with or without colours.
 
 mod color;
+mod paragraph;
 mod record;
 mod table;
 
@@ -9,10 +10,12 @@ use std::io::{self, BufWriter, IsTerminal, Write};
 use std::os::fd::AsFd;
 
 pub(crate) use color::{Paint, Style};
+pub(crate) use paragraph::print_paragraph;
 pub(crate) use record::{CsvRecords, JsonRecords};
 pub(crate) use table::{Column, Table};
 
 use crate::cli::{ColorChoice, Format, Global};
+use crate::text;
 
 /// Output is written in pieces of this size.
 const PIECE: usize = 128 * 1024;
@@ -89,8 +92,9 @@ fn terminal_columns() -> usize {
     from_terminal.filter(|columns| *columns > 0).or_else(from_shell).unwrap_or(80)
 }
 
-/// Says something beside the results, on standard error.
+/// Says something beside the results, on standard error. It may quote files and arguments.
 pub(crate) fn note(text: &str) {
+    let lines: Vec<_> = text.split('\n').map(text::printable).collect();
     // Nowhere to complain to when standard error is closed.
-    let _ = writeln!(io::stderr(), "eleven: {text}");
+    let _ = writeln!(io::stderr(), "eleven: {}", lines.join("\n"));
 }

@@ -123,10 +123,15 @@ impl<W: Write> Table<W> {
             }
             None => line.to_owned(),
         })?;
-        match detail {
-            Some(detail) => writeln!(self.out, "{GAP}{GAP}{}", paint.text(Style::Dim, detail)),
-            None => Ok(()),
+        let Some(detail) = detail else { return Ok(()) };
+        let lines = match self.limit {
+            Some(limit) => text::wrap(detail, limit.saturating_sub(2 * GAP.len())),
+            None => vec![detail.to_owned()],
+        };
+        for line in lines {
+            writeln!(self.out, "{GAP}{GAP}{}", paint.text(Style::Dim, &line))?;
         }
+        Ok(())
     }
 
     fn first_width(&self) -> usize {
@@ -152,7 +157,7 @@ impl<W: Write> Table<W> {
             let start = line.len();
             fill(index, line);
             if self.limit.is_some() && text::width(&line[start..]) > *width {
-                let cut = text::cut(&line[start..], *width).into_owned();
+                let cut = text::cut_cell(&line[start..], *width).into_owned();
                 line.truncate(start);
                 line.push_str(&cut);
             }
@@ -238,6 +243,20 @@ mod tests {
             table(Some(14), &rows),
             "STATE       N\nESTABLI…  1234\n".replace("STATE       N", "STATE        N")
         );
+    }
+
+    #[test]
+    fn a_detail_is_broken_on_a_terminal_and_whole_elsewhere() {
+        for (limit, expected) in
+            [(None, "A\n1\n    one:1 two:2 three:3\n"), (Some(20), "A\n1\n    one:1 two:2\n    three:3\n")]
+        {
+            let mut out = Vec::new();
+            let columns = vec![Column { title: "A", right: false, rank: 0 }];
+            let mut table = Table::new(&mut out, Paint::new(false), limit, columns);
+            table.row(None, Some("one:1 two:2 three:3".to_owned()), |_, out| out.push('1')).unwrap();
+            table.finish().unwrap();
+            assert_eq!(String::from_utf8(out).unwrap(), expected);
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Who holds which socket, listed by the kernel (`bpf/descriptors.bpf.c`).
 
 use std::ops::ControlFlow;
+use std::os::unix::fs::MetadataExt;
 
 use aya::include_bytes_aligned;
 
@@ -18,8 +19,14 @@ const RECORD_LENGTH: usize = 16;
 /// pid namespace.
 ///
 /// # Errors
-/// [`ReadError::Bpf`] where the kernel refuses the program.
+/// [`ReadError::Bpf`] where the kernel refuses the program, and in a pid namespace of one's
+/// own: the program knows processes by the host's numbers, which mean others there.
 pub(crate) fn descriptors(visitor: &mut dyn FnMut(Descriptor)) -> Result<(), ReadError> {
+    if !is_in_first_pid_namespace() {
+        return Err(ReadError::Bpf(
+            "it numbers processes as the host does, and this is another pid namespace".to_owned(),
+        ));
+    }
     // The iterator keeps the program alive.
     let (_, mut iterator) = start(OBJECT, &[], "list_descriptors", "task_file")?;
     let mut records = Records::<RECORD_LENGTH>::new();
@@ -36,6 +43,13 @@ pub(crate) fn descriptors(visitor: &mut dyn FnMut(Descriptor)) -> Result<(), Rea
             ControlFlow::Continue(())
         });
     }
+}
+
+/// Whether process ids are the host's. The first namespace has the same inode on every host
+/// (`PROC_PID_INIT_INO`).
+fn is_in_first_pid_namespace() -> bool {
+    const FIRST: u64 = 0xEFFF_FFFC;
+    std::fs::metadata("/proc/self/ns/pid").map_or(true, |namespace| namespace.ino() == FIRST)
 }
 
 fn descriptor(record: &[u8]) -> Option<Descriptor> {

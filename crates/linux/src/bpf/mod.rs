@@ -125,9 +125,6 @@ fn refused(error: impl std::error::Error) -> ReadError {
         }
         cause = error.source();
     }
-    if line.contains("(os error 1)") {
-        line.push_str("; it takes CAP_BPF and CAP_PERFMON, try sudo");
-    }
     ReadError::Bpf(line)
 }
 

@@ -75,13 +75,25 @@ fn is_drawn(edge: &Edge) -> bool {
 }
 
 fn print_edge(output: &mut Output, edge: &Edge) -> io::Result<()> {
-    let paint = output.paint;
+    let (paint, columns) = (output.paint, output.columns.unwrap_or(usize::MAX));
     let from = paint.text(Style::State(edge.from), &format!("{:<11}", edge.from));
-    let to = paint.text(Style::State(edge.to), &format!("{:<11}", edge.to));
-    let labels = paint.text(Style::Dim, &edge.labels().join(" | "));
-    let line = format!("  {from} → {to}  {labels}");
-    writeln!(output, "{}", line.trim_end())
+    let to = paint.text(Style::State(edge.to), edge.to.as_str());
+    let labels = edge.labels().join(" | ");
+    if EDGE_INDENT + text::width(&labels) <= columns {
+        let blank = " ".repeat(11_usize.saturating_sub(edge.to.as_str().len()));
+        return writeln!(output, "  {from} → {to}{blank}  {}", paint.text(Style::Dim, &labels));
+    }
+    writeln!(output, "  {from} → {to}")?;
+    for label in edge.labels() {
+        for line in text::wrap(&label, columns.saturating_sub(6)) {
+            writeln!(output, "      {}", paint.text(Style::Dim, &line))?;
+        }
+    }
+    Ok(())
 }
+
+/// Columns before the inscriptions of an arrow that has a line of its own.
+const EDGE_INDENT: usize = 2 + 11 + 3 + 11 + 2;
 
 /// Paints the names of states wherever they stand in a line.
 fn paint_states(paint: Paint, line: &str) -> String {
@@ -95,8 +107,19 @@ fn paint_states(paint: Paint, line: &str) -> String {
     painted
 }
 
+/// Prints the ways into and out of a state: drawn where the terminal is wide enough, else
+/// listed.
+pub(super) fn print_around(output: &mut Output, state: State) -> io::Result<()> {
+    let lines = around(state);
+    let width = lines.iter().map(|line| text::width(line)).max().unwrap_or(0);
+    if output.columns.is_none_or(|columns| width <= columns) {
+        return lines.iter().try_for_each(|line| writeln!(output, "{line}"));
+    }
+    edges_into(state).iter().chain(&edges_from(state)).try_for_each(|edge| print_edge(output, edge))
+}
+
 /// The ways into and out of a state, with the state in a box between them.
-pub(super) fn around(state: State) -> Vec<String> {
+fn around(state: State) -> Vec<String> {
     let (into, out) = (edges_into(state), edges_from(state));
     let name = state.as_str();
     let from_width = into.iter().map(|edge| edge.from.as_str().len()).max().unwrap_or(0);

@@ -11,7 +11,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::diagram;
 use super::words::{heading, value_here};
-use crate::output::{Output, Style};
+use crate::output::{Output, Style, print_paragraph};
 use crate::text;
 
 /// A page about one thing.
@@ -42,8 +42,8 @@ enum Body {
     List(Vec<String>),
     /// Names with values.
     Pairs(Vec<(String, String)>),
-    /// Lines that keep their shape; not in JSON.
-    Drawing(Vec<String>),
+    /// The ways into and out of a state as a drawing; not in JSON.
+    Drawing(State),
     /// Outcomes of a transition.
     Outcomes(Vec<Outcome>),
     /// In JSON only.
@@ -115,8 +115,11 @@ impl Page {
         let name = paint.text(self.style, &self.name);
         if self.short.is_empty() {
             writeln!(output, "{name}")?;
-        } else {
+        } else if text::width(&self.name) + 2 + text::width(&self.short) <= columns {
             writeln!(output, "{name}  {}", self.short)?;
+        } else {
+            writeln!(output, "{name}")?;
+            print_paragraph(output, &self.short, "  ", "  ", columns)?;
         }
         for Section { key, body } in &self.sections {
             if matches!(body, Body::Value(_)) {
@@ -124,23 +127,24 @@ impl Page {
             }
             writeln!(output, "\n{}", paint.text(Style::Bold, heading(key, self.language)))?;
             match body {
-                Body::Paragraph(text) => print_wrapped(output, text, "  ", "  ", columns)?,
+                Body::Paragraph(text) => print_paragraph(output, text, "  ", "  ", columns)?,
                 Body::List(items) => {
                     for item in items {
-                        print_wrapped(output, item, "  - ", "    ", columns)?;
+                        print_paragraph(output, item, "  - ", "    ", columns)?;
                     }
                 }
                 Body::Pairs(pairs) => {
                     let width = pairs.iter().map(|(name, _)| text::width(name)).max().unwrap_or(0);
                     for (name, value) in pairs {
-                        writeln!(output, "  {name:<width$}  {value}")?;
+                        if 2 + width + 2 + text::width(value) <= columns {
+                            writeln!(output, "  {name:<width$}  {value}")?;
+                        } else {
+                            print_paragraph(output, name, "  ", "  ", columns)?;
+                            print_paragraph(output, value, "    ", "    ", columns)?;
+                        }
                     }
                 }
-                Body::Drawing(lines) => {
-                    for line in lines {
-                        writeln!(output, "{line}")?;
-                    }
-                }
+                Body::Drawing(state) => diagram::print_around(output, *state)?,
                 Body::Outcomes(outcomes) => self.print_outcomes(output, outcomes, columns)?,
                 Body::Value(_) => {}
             }
@@ -162,17 +166,30 @@ impl Page {
                 arrow
             };
             let to = paint.text(Style::State(to), outcome.to);
-            let rule = paint.text(Style::Dim, &format!("{}, {}", outcome.rule, outcome.clause));
-            writeln!(output, "  {arrow} {to}  {rule}")?;
+            let rule = format!("{}, {}", outcome.rule, outcome.clause);
+            if 2 + text::width(arrow) + 1 + outcome.to.len() + 2 + text::width(&rule) <= columns {
+                writeln!(output, "  {arrow} {to}  {}", paint.text(Style::Dim, &rule))?;
+            } else {
+                writeln!(output, "  {arrow} {to}")?;
+                for line in text::wrap(&rule, columns.saturating_sub(4)) {
+                    writeln!(output, "    {}", paint.text(Style::Dim, &line))?;
+                }
+            }
             let label = |key| heading(key, self.language);
-            print_wrapped(output, &format!("{}: {}", label("if"), outcome.guard), "    ", "      ", columns)?;
-            print_wrapped(output, &outcome.what, "    ", "    ", columns)?;
+            print_paragraph(
+                output,
+                &format!("{}: {}", label("if"), outcome.guard),
+                "    ",
+                "      ",
+                columns,
+            )?;
+            print_paragraph(output, &outcome.what, "    ", "    ", columns)?;
             if !outcome.actions.is_empty() {
                 let does = format!("{}: {}", label("does"), outcome.actions.join("; "));
-                print_wrapped(output, &does, "    ", "      ", columns)?;
+                print_paragraph(output, &does, "    ", "      ", columns)?;
             }
             if let Some(linux) = &outcome.linux {
-                print_wrapped(output, &format!("{}: {linux}", label("linux")), "    ", "      ", columns)?;
+                print_paragraph(output, &format!("{}: {linux}", label("linux")), "    ", "      ", columns)?;
             }
         }
         Ok(())
@@ -206,33 +223,6 @@ impl Serialize for Page {
     }
 }
 
-/// Prints a paragraph within the columns, commands painted.
-fn print_wrapped(
-    output: &mut Output,
-    paragraph: &str,
-    first: &str,
-    rest: &str,
-    columns: usize,
-) -> io::Result<()> {
-    let lines = text::wrap(paragraph, columns.saturating_sub(text::width(first)));
-    // A command may be broken over two lines: an odd number of backticks before a line says
-    // that it begins within one.
-    let mut inside = false;
-    for (index, line) in lines.iter().enumerate() {
-        let indent = if index == 0 { first } else { rest };
-        let whole = if inside { format!("`{line}") } else { line.clone() };
-        let closes = whole.matches('`').count() % 2 == 1;
-        let painted = if output.paint.is_enabled() {
-            output.paint.commands(&if closes { format!("{whole}`") } else { whole.clone() })
-        } else {
-            line.clone()
-        };
-        inside = closes;
-        writeln!(output, "{indent}{painted}")?;
-    }
-    Ok(())
-}
-
 /// A sentence with the values of this host in it.
 fn with_values(
     sentence: &str,
@@ -256,7 +246,7 @@ pub(super) fn of_state(state: State, language: Language) -> Page {
         page.paragraph("spellings", format!("{spellings} (RFC 9293, ss)"));
     }
     page.paragraph("what", filled(&text.what));
-    page.push("ways", Body::Drawing(diagram::around(state)));
+    page.push("ways", Body::Drawing(state));
     page.push("ways_in", Body::Value(ways(edges::edges_into(state))));
     page.push("ways_out", Body::Value(ways(edges::edges_from(state))));
     page.paragraph("enters", filled(&text.enters));

@@ -1,0 +1,14 @@
+//! The built command, run as a user runs it.
+//!
+//! Most tests make real sockets in a network namespace of their own, which takes root; what
+//! cannot run says `skipped:` and why.
+
+mod bad_input;
+mod contract;
+mod filters;
+mod help;
+mod snapshot_diff;
+mod summary;
+mod support;
+mod terminal;
+mod unprivileged;
