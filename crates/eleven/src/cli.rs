@@ -172,7 +172,7 @@ pub struct ListArgs {
     #[arg(long, short = 'n', value_name = "N")]
     pub limit: Option<usize>,
 
-    /// Show the kernel's TCP_INFO of every socket.
+    /// Show the kernel's TCP_INFO of every socket, its memory and its options.
     #[arg(long, short = 'i')]
     pub info: bool,
 

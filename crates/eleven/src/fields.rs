@@ -55,7 +55,7 @@ pub struct Needs {
 impl Needs {
     const NOTHING: Self = Self {
         labelling: Labelling { owners: false, cgroups: false },
-        extensions: Extensions { tcp_info: false, age: false, congestion: false },
+        extensions: Extensions { tcp_info: false, age: false, congestion: false, memory_and_options: false },
     };
     const OWNERS: Self = Self { labelling: Labelling { owners: true, cgroups: false }, ..Self::NOTHING };
     const CGROUPS: Self = Self { labelling: Labelling { owners: false, cgroups: true }, ..Self::NOTHING };
@@ -78,6 +78,7 @@ impl Needs {
                 tcp_info: self.extensions.tcp_info | other.extensions.tcp_info,
                 age: self.extensions.age | other.extensions.age,
                 congestion: self.extensions.congestion | other.extensions.congestion,
+                memory_and_options: self.extensions.memory_and_options | other.extensions.memory_and_options,
             },
         }
     }

@@ -10,7 +10,7 @@ use crate::bpf::{self, GroupKeys, SocketGroup};
 use crate::namespace::{NamespaceChoice, NamespaceHandle};
 use crate::owners::{OwnerReader, Owners};
 use crate::proc::counters;
-use crate::sock_diag::{self, DumpEnd, Request};
+use crate::sock_diag::{self, DumpEnd, Extensions, Request};
 use crate::{Cgroups, Labels, ReadError, namespace, proc};
 
 /// From this many sockets on, a BPF iterator costs less than a dump, loading the program
@@ -212,10 +212,12 @@ fn read_here(
     Ok((end, ReaderKind::Proc, note))
 }
 
-/// Whether the BPF iterator is the way to read rows. It has no TCP_INFO, and a filter that
+/// Whether the BPF iterator is the way to read rows. It has none of what takes
+/// an extension but the age, and a filter that
 /// the kernel runs during a dump saves more than it does.
 fn bpf_pays(choice: ReaderChoice, request: &Request) -> bool {
-    if request.extensions.tcp_info || request.extensions.congestion {
+    let Extensions { tcp_info, congestion, memory_and_options, age: _ } = request.extensions;
+    if tcp_info || congestion || memory_and_options {
         return false;
     }
     match choice {

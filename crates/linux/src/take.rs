@@ -71,7 +71,7 @@ impl Taking {
         visitor: &mut (dyn FnMut(&Socket) -> ControlFlow<()> + Send),
     ) -> Result<Tail, ReadError> {
         let request = Request {
-            extensions: Extensions { tcp_info: true, congestion: true, ..Extensions::default() },
+            extensions: Extensions { tcp_info: true, age: true, congestion: true, memory_and_options: true },
             ..Request::default()
         };
         let mut held: FxHashMap<u32, Process> = FxHashMap::default();

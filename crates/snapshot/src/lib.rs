@@ -6,6 +6,7 @@
 
 mod counters;
 mod diff;
+mod extras;
 mod file;
 mod host;
 mod socket;
@@ -13,6 +14,7 @@ mod tcp_info;
 
 pub use counters::{CounterTable, Counters};
 pub use diff::{Change, CountChange, Diff};
+pub use extras::{SocketMemory, SocketOptions};
 pub use file::{FORMAT_VERSION, Partial, ReadError, Tail, read, write};
 pub use host::{Namespace, NamespaceState, Process, ReaderKind, Snapshot};
 pub use socket::{Age, Family, Keepalive, KernelOnly, Owner, Socket, SocketKind, Timer, TimerKind};

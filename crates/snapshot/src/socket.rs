@@ -6,7 +6,7 @@ use std::sync::Arc;
 use eleven_tcp::State;
 use serde::{Deserialize, Serialize};
 
-use crate::TcpInfo;
+use crate::{SocketMemory, SocketOptions, TcpInfo};
 
 /// Address family of the *socket*, not of the traffic: an IPv6 socket that talks to an
 /// IPv4 peer is [`Family::Inet6`] with v4-mapped addresses.
@@ -234,6 +234,12 @@ pub struct Socket {
     pub congestion: Option<Arc<str>>,
     /// The kernel's `struct tcp_info`, where it was asked for.
     pub tcp_info: Option<Box<TcpInfo>>,
+    /// What its buffers take, where it was asked for.
+    #[serde(default)]
+    pub memory: Option<Box<SocketMemory>>,
+    /// Options in effect, where they were asked for.
+    #[serde(default)]
+    pub options: Option<SocketOptions>,
     /// Keepalive.
     pub keepalive: Option<Keepalive>,
 }
@@ -269,6 +275,8 @@ impl Socket {
             mark: None,
             congestion: None,
             tcp_info: None,
+            memory: None,
+            options: None,
             keepalive: None,
         }
     }

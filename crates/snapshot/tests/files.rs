@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use eleven_snapshot::{
     Counters, Family, Keepalive, KernelOnly, Namespace, NamespaceState, Owner, Process, ReadError,
-    ReaderKind, Snapshot, Socket, SocketKind, Tail, TcpInfo, Timer, TimerKind, read, write,
+    ReaderKind, Snapshot, Socket, SocketKind, SocketMemory, SocketOptions, Tail, TcpInfo, Timer, TimerKind,
+    read, write,
 };
 use eleven_tcp::State;
 use proptest::collection::{btree_map, vec};
@@ -29,6 +30,20 @@ fn address() -> impl Strategy<Value = IpAddr> {
 
 /// A structure as a kernel writes it: it ends where a field ends, and bits without a
 /// meaning are 0.
+fn memory() -> impl Strategy<Value = SocketMemory> {
+    (any::<[u32; 8]>(), any::<Option<u32>>()).prop_map(|(bytes, drops)| SocketMemory {
+        rmem_alloc: bytes[0],
+        rcvbuf: bytes[1],
+        wmem_alloc: bytes[2],
+        sndbuf: bytes[3],
+        fwd_alloc: bytes[4],
+        wmem_queued: bytes[5],
+        optmem: bytes[6],
+        backlog: bytes[7],
+        drops,
+    })
+}
+
 fn tcp_info() -> impl Strategy<Value = TcpInfo> {
     let lengths = select(vec![0, 1, 8, 104, 120, 136, 160, 192, 224, 232, 240, 248, 280]);
     (vec(any::<u8>(), 280), lengths).prop_map(|(mut bytes, length)| {
@@ -79,6 +94,8 @@ fn socket() -> impl Strategy<Value = Socket> {
         option::of(name()),
         option::of(tcp_info().prop_map(Box::new)),
         option::of(keepalive()),
+        option::of(memory().prop_map(Box::new)),
+        option::of(any::<[u8; 2]>().prop_map(SocketOptions::from_bytes)),
     );
     (place, queues, identity, time, holders, details).prop_map(
         |(place, (queue, backlog), identity, time, holders, details)| Socket {
@@ -110,6 +127,8 @@ fn socket() -> impl Strategy<Value = Socket> {
             congestion: details.1,
             tcp_info: details.2,
             keepalive: details.3,
+            memory: details.4,
+            options: details.5,
         },
     )
 }

@@ -90,6 +90,7 @@ fn needs(args: &ListArgs, format: Format, columns: &[&'static Field]) -> Needs {
     }
     needs.extensions.tcp_info |= args.info;
     needs.extensions.congestion |= args.info;
+    needs.extensions.memory_and_options |= args.info;
     needs
 }
 
@@ -194,6 +195,21 @@ fn info_line(socket: &Socket) -> String {
             line.push(':');
             line.push_str(itoa::Buffer::new().format(value));
         }
+    }
+    if let Some(memory) = &socket.memory {
+        line.push_str(&format!(
+            " mem:(r{}/{} w{}/{} queued {} drops {})",
+            memory.rmem_alloc,
+            memory.rcvbuf,
+            memory.wmem_alloc,
+            memory.sndbuf,
+            memory.wmem_queued,
+            memory.drops.map_or_else(|| "?".to_owned(), |drops| drops.to_string()),
+        ));
+    }
+    let options: Vec<&str> = socket.options.iter().flat_map(|options| options.names()).collect();
+    if !options.is_empty() {
+        line.push_str(&format!(" options:{}", options.join(",")));
     }
     line
 }

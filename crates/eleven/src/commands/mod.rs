@@ -136,6 +136,7 @@ fn request(global: &Global, filter: &Filter, wanted: Needs) -> Request {
             tcp_info: wanted.extensions.tcp_info || needs.tcp_info,
             age: wanted.extensions.age || needs.age,
             congestion: wanted.extensions.congestion || needs.congestion,
+            memory_and_options: wanted.extensions.memory_and_options,
         },
     }
 }

@@ -150,6 +150,8 @@ fn fill_row(
     row.set_age(classify::age(row, silence));
     row.congestion = None;
     row.tcp_info = None;
+    row.memory = None;
+    row.options = None;
     let facts = RowFacts {
         uid: classify::uid(row, read_u32(record, 64)?),
         interface: read_u32(record, 68)?,

@@ -182,7 +182,7 @@ pub fn read_any_bytes(
     bytes: &[u8],
     visitor: &mut dyn FnMut(&Socket) -> ControlFlow<()>,
 ) -> Result<DumpEnd, ReadError> {
-    let extensions = Extensions { tcp_info: true, age: true, congestion: true };
+    let extensions = Extensions { tcp_info: true, age: true, congestion: true, memory_and_options: true };
     let mut walk = Walk {
         request: &Request { extensions, ..Request::default() },
         labels: &mut Labels::new(None),

@@ -27,12 +27,15 @@ pub struct Extensions {
     pub age: bool,
     /// Name of the congestion control algorithm.
     pub congestion: bool,
+    /// What the buffers take, and the options in effect.
+    pub memory_and_options: bool,
 }
 
 impl Extensions {
     /// The mask `idiag_ext`: bit n−1 asks for attribute n.
     fn mask(self) -> u8 {
         const INFO: u8 = 1 << (super::row::ATTRIBUTE_INFO - 1);
+        const MEMORY: u8 = 1 << (super::row::ATTRIBUTE_MEMORY - 1);
         const CONGESTION: u8 = 1 << (super::row::ATTRIBUTE_CONGESTION - 1);
         let mut mask = 0;
         if self.tcp_info || self.age {
@@ -40,6 +43,10 @@ impl Extensions {
         }
         if self.congestion {
             mask |= CONGESTION;
+        }
+        // Options come unasked.
+        if self.memory_and_options {
+            mask |= MEMORY;
         }
         mask
     }

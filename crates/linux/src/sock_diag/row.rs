@@ -1,6 +1,6 @@
 //! One sock_diag message to one [`Socket`].
 
-use eleven_snapshot::{Socket, TcpInfo, Timer, TimerKind};
+use eleven_snapshot::{Socket, SocketMemory, SocketOptions, TcpInfo, Timer, TimerKind};
 use eleven_tcp::State;
 
 use super::Extensions;
@@ -16,6 +16,10 @@ const MESSAGE_LENGTH: usize = 72;
 pub(super) const ATTRIBUTE_INFO: u16 = 2;
 /// `INET_DIAG_CONG`.
 pub(super) const ATTRIBUTE_CONGESTION: u16 = 4;
+/// `INET_DIAG_SKMEMINFO`.
+pub(super) const ATTRIBUTE_MEMORY: u16 = 7;
+/// `INET_DIAG_SOCKOPT`.
+const ATTRIBUTE_OPTIONS: u16 = 22;
 /// `INET_DIAG_SHUTDOWN`.
 const ATTRIBUTE_SHUTDOWN: u16 = 8;
 /// `INET_DIAG_MARK`.
@@ -31,6 +35,8 @@ const NO_COOKIE: u64 = u64::MAX;
 struct Optional<'a> {
     info: Option<&'a [u8]>,
     congestion: Option<&'a [u8]>,
+    memory: Option<&'a [u8]>,
+    options: Option<[u8; 2]>,
     shutdown: Option<u8>,
     mark: Option<u32>,
     cgroup_id: Option<u64>,
@@ -44,6 +50,8 @@ impl<'a> Optional<'a> {
             match kind {
                 ATTRIBUTE_INFO => found.info = Some(value),
                 ATTRIBUTE_CONGESTION => found.congestion = Some(value),
+                ATTRIBUTE_MEMORY => found.memory = Some(value),
+                ATTRIBUTE_OPTIONS => found.options = value.first_chunk().copied(),
                 ATTRIBUTE_SHUTDOWN => found.shutdown = value.first().copied(),
                 ATTRIBUTE_MARK => found.mark = read_u32(value, 0),
                 ATTRIBUTE_CGROUP_ID => found.cgroup_id = read_u64(value, 0),
@@ -52,6 +60,22 @@ impl<'a> Optional<'a> {
         }
         found
     }
+}
+
+/// `SK_MEMINFO_…` in their order; the last was added later than the others.
+fn memory(bytes: &[u8]) -> Option<SocketMemory> {
+    let word = |index: usize| read_u32(bytes, 4 * index);
+    Some(SocketMemory {
+        rmem_alloc: word(0)?,
+        rcvbuf: word(1)?,
+        wmem_alloc: word(2)?,
+        sndbuf: word(3)?,
+        fwd_alloc: word(4)?,
+        wmem_queued: word(5)?,
+        optmem: word(6)?,
+        backlog: word(7)?,
+        drops: word(8),
+    })
 }
 
 fn port(bytes: [u8; 2]) -> Option<u16> {
@@ -95,6 +119,8 @@ pub(crate) fn parse_row(body: &[u8], wanted: Extensions, labels: &mut Labels<'_>
         Some(bytes) if wanted.tcp_info => Some(Box::new(TcpInfo::from_bytes(bytes))),
         _ => None,
     };
+    row.memory = optional.memory.and_then(memory).map(Box::new);
+    row.options = optional.options.filter(|_| wanted.memory_and_options).map(SocketOptions::from_bytes);
     let facts = RowFacts {
         uid: classify::uid(row, word(64)),
         interface: word(40),

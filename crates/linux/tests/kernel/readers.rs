@@ -47,6 +47,8 @@ fn proc_and_netlink_agree_on_every_column_both_have() {
             mark: None,
             congestion: None,
             tcp_info: None,
+            memory: None,
+            options: None,
             // These went on in between.
             timer: by_proc.timer,
             age_ms: by_proc.age_ms,
@@ -165,6 +167,8 @@ fn bpf_and_netlink_agree_on_every_row() {
                 // Only a dump has these.
                 tcp_info: None,
                 congestion: None,
+                memory: None,
+                options: None,
                 // Netlink knows it only while the timer runs.
                 keepalive: row.keepalive,
                 // These went on in between.

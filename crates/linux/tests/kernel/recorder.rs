@@ -89,8 +89,8 @@ fn record_tables() {
 /// All messages of sockets of a family, by cookie.
 fn dump(family: u8) -> Vec<(u64, Vec<u8>)> {
     const TCP: u8 = 6;
-    // INET_DIAG_INFO and INET_DIAG_CONG.
-    const EXTENSIONS: u8 = 1 << 1 | 1 << 3;
+    // INET_DIAG_INFO, INET_DIAG_CONG and INET_DIAG_SKMEMINFO.
+    const EXTENSIONS: u8 = 1 << 1 | 1 << 3 | 1 << 6;
     let mut request = vec![0; 72];
     request[..4].copy_from_slice(&72_u32.to_ne_bytes());
     request[4..6].copy_from_slice(&20_u16.to_ne_bytes());

@@ -26,7 +26,7 @@ pub(crate) fn read(
     let mut rows = Vec::new();
     let request = Request {
         states,
-        extensions: Extensions { tcp_info: true, age: true, congestion: true },
+        extensions: Extensions { tcp_info: true, age: true, congestion: true, memory_and_options: true },
         ..Request::default()
     };
     let report = read_sockets(namespaces, choice, &request, labelling, &mut |row| {
