@@ -39,7 +39,7 @@ fn without_version(text: &str) -> String {
 fn explains(help: &str, word: &str) -> bool {
     let mut lines = help.lines().peekable();
     while let Some(line) = lines.next() {
-        if line.trim_start().split_whitespace().next() == Some(word) && line.starts_with("  ") {
+        if line.split_whitespace().next() == Some(word) && line.starts_with("  ") {
             // A long row has its explanation on the line below.
             return line.split_whitespace().count() > 1
                 || lines.peek().is_some_and(|next| next.starts_with("   "));
