@@ -238,7 +238,8 @@ fn nobody_at_the_other_end_is_no_failure() {
         let mut command = eleven(arguments);
         command.stdout(writer);
         let ran = Ran::from(command.stderr(Stdio::piped()).output().expect("the command starts"));
-        assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{arguments:?}");
+        // An ordinary user may hear what was left out.
+        assert_eq!((ran.code, ran.stderr.contains("pipe")), (Some(0), false), "{arguments:?}: {ran:?}");
     }
 }
 

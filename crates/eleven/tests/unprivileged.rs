@@ -118,7 +118,7 @@ fn bpf_asked_for_without_privilege_is_an_error_that_says_so() {
         &["list", "--no-owners", "--format", "json"],
     ] {
         let ran = net.output(&mut as_nobody(&[arguments, &["--reader", "bpf"]].concat()));
-        ran.fails(1, &["eleven: BPF cannot be used", "--reader"]);
+        ran.fails(1, &["eleven: BPF cannot be used: this user has no privilege", "--reader"]);
         assert_eq!(ran.stderr.lines().count(), 1, "{ran:?}");
     }
 }
