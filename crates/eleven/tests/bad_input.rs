@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use proptest::prelude::*;
 
 use crate::support::namespace::{Named, Net};
-use crate::support::program::{Ran, eleven, run};
+use crate::support::program::{Ran, clean_environment, eleven, run};
 use crate::support::sockets::{LOOPBACK, listen};
 use crate::support::{is_root, or_skip, skipped};
 
@@ -238,28 +238,30 @@ fn nobody_at_the_other_end_is_no_failure() {
         let mut command = eleven(arguments);
         command.stdout(writer);
         let ran = Ran::from(command.stderr(Stdio::piped()).output().expect("the command starts"));
-        assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{arguments:?}");
+        // An ordinary user may hear what was left out.
+        assert_eq!((ran.code, ran.stderr.contains("pipe")), (Some(0), false), "{arguments:?}: {ran:?}");
     }
+}
+
+/// Runs the command where there is no socket: inside, or in an ordinary user's own namespace.
+fn run_in_empty(net: Option<&Net>, arguments: &[&str]) -> Ran {
+    if let Some(net) = net {
+        return net.eleven(arguments);
+    }
+    let mut command = Command::new("unshare");
+    command.args(["-rn", env!("CARGO_BIN_EXE_eleven")]).args(arguments);
+    clean_environment(&mut command);
+    command.output().expect("unshare starts").into()
 }
 
 #[test]
 fn no_socket_at_all_is_an_answer_in_every_format() {
-    // An ordinary user may have an empty namespace as well, through a user namespace.
-    let empty: Box<dyn Fn(&[&str]) -> Ran> = if is_root() {
-        let net = or_skip!(Net::new());
-        Box::new(move |arguments| net.eleven(arguments))
-    } else {
-        let probe = Command::new("unshare").args(["-rn", "true"]).output();
-        if !probe.is_ok_and(|output| output.status.success()) {
-            return skipped("no empty namespace: unshare -rn is refused");
-        }
-        Box::new(|arguments| {
-            let mut command = Command::new("unshare");
-            command.args(["-rn", env!("CARGO_BIN_EXE_eleven")]).args(arguments);
-            crate::support::program::clean_environment(&mut command);
-            command.output().expect("it has just worked").into()
-        })
-    };
+    let net = if is_root() { Some(or_skip!(Net::new())) } else { None };
+    let probe = Command::new("unshare").args(["-rn", "true"]).output();
+    if net.is_none() && !probe.is_ok_and(|output| output.status.success()) {
+        return skipped("no empty namespace: unshare -rn is refused");
+    }
+    let empty = |arguments: &[&str]| run_in_empty(net.as_ref(), arguments);
     for (arguments, expected) in [
         (&["list"][..], "STATE  RECV-Q  SEND-Q  LOCAL  REMOTE  AGE  OWNER\n"),
         (&["list", "--format", "json"], "[]\n"),

@@ -316,12 +316,14 @@ fn counts_add_up_and_agree_with_rows_and_with_ss() {
     assert_eq!(lines + bound, rows.len());
 }
 
+/// What every way of reading shows of a socket: state, family, ends, queue, inode, owners.
+/// /proc has no cookies, no bound sockets and no limits of accept queues.
+type Essence = (State, Family, String, String, Option<u32>, Option<u64>, Vec<(u32, u32)>);
+
 #[test]
 fn readers_agree() {
     let scene = scene_or_return!();
-    type Row = (State, Family, String, String, Option<u32>, Option<u64>, Vec<(u32, u32)>);
-    // What all of them can see. /proc has no cookies, bound sockets, and accept limits.
-    let essence = |reader: &str| -> Result<BTreeSet<Row>, Ran> {
+    let essence = |reader: &str| -> Result<BTreeSet<Essence>, Ran> {
         let ran =
             scene.eleven(&["list", "--format", "ndjson", "--reader", reader, "exclude time-wait,closed"]);
         if ran.code != Some(0) {

@@ -70,7 +70,7 @@ impl Story {
     }
 }
 
-fn find<'a>(list: &'a Value, port: u16) -> &'a Value {
+fn find(list: &Value, port: u16) -> &Value {
     let entries = list.as_array().expect("an array");
     let of = |entry: &Value| entry.get("socket").unwrap_or(entry)["local_port"] == port;
     entries.iter().find(|entry| of(entry)).unwrap_or_else(|| panic!("no port {port} in {list:#}"))

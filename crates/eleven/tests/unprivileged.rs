@@ -71,7 +71,7 @@ fn an_ordinary_user_sees_every_row_and_is_told_what_is_missing() {
     let list = ["list", "--format", "ndjson"];
     let all = rows(net.eleven(&list));
     let ran = net.output(&mut as_nobody(&list));
-    assert!(ran.stderr.contains("processes of other users show no owner; root sees them"), "{ran:?}");
+    assert!(ran.stderr.contains("show no owner"), "{ran:?}");
     assert_eq!(ran.stderr.lines().count(), ran.stderr.matches("eleven: ").count(), "one line each: {ran:?}");
     let seen = rows(ran);
     assert_eq!(identities(&seen), identities(&all));
@@ -118,7 +118,7 @@ fn bpf_asked_for_without_privilege_is_an_error_that_says_so() {
         &["list", "--no-owners", "--format", "json"],
     ] {
         let ran = net.output(&mut as_nobody(&[arguments, &["--reader", "bpf"]].concat()));
-        ran.fails(1, &["eleven: BPF cannot be used", "--reader"]);
+        ran.fails(1, &["eleven: BPF cannot be used: this user has no privilege", "--reader"]);
         assert_eq!(ran.stderr.lines().count(), 1, "{ran:?}");
     }
 }
@@ -133,7 +133,7 @@ fn another_namespace_cannot_be_entered_without_privilege() {
     // Of all namespaces, those that can be entered are shown and the others mentioned.
     let ran: Ran = as_nobody(&["count", "--netns", "all"]).output().expect("it has just worked").into();
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    assert!(ran.stderr.contains("of other users could not be looked at"), "{ran:?}");
+    assert!(ran.stderr.contains("could not be looked at"), "{ran:?}");
 }
 
 #[test]

@@ -218,7 +218,7 @@ pub const STATE_CLASSES: &[StateClass] = &[
     StateClass { name: "bucket", states: Some(BUCKET),
         help: "kept as mini-sockets: SYN_RECV and TIME_WAIT" },
     StateClass { name: "big", states: Some(ALL.without(State::SynReceived).without(State::TimeWait)),
-        help: "all but those" },
+        help: "all but SYN_RECV and TIME_WAIT" },
     StateClass { name: "bound", states: None, help: "bound to a port, neither listening nor connected" },
 ];
 
@@ -288,9 +288,9 @@ pub fn help() -> String {
         let _ = writeln!(text, "  {:<width$}{}", class.name, class.help, width = COLUMN - 2);
     }
     text.push_str(
-        "\nHOST is ADDRESS, ADDRESS/LENGTH, ADDRESS:PORT, [IPV6]:PORT, :PORT, a name, or *. An IPv4 address also\n\
-         matches IPv6 sockets that talk to it. DURATION is 90 (seconds), 250ms, 10m, 2h30m, 7d. SIZE is bytes,\n\
-         or 4k, 16M, 1G. What is unknown of a socket matches neither = nor !=.\n",
+        "\nHOST is ADDRESS, ADDRESS/LENGTH, ADDRESS:PORT, [IPV6]:PORT, :PORT, a name, or *. An IPv4\n\
+         address also matches IPv6 sockets that talk to it. DURATION is 90 (seconds), 250ms, 10m, 2h30m,\n\
+         7d. SIZE is bytes, or 4k, 16M, 1G. What is unknown of a socket matches neither = nor !=.\n",
     );
     text
 }

@@ -20,7 +20,9 @@ impl Net {
     /// A sentence that says what is missing, for [`super::skipped`].
     pub(crate) fn new() -> Result<Self, String> {
         let made = thread::scope(|scope| scope.spawn(make).join().expect("the thread only makes calls"));
-        let net = Self(made.map_err(|error| format!("no private network namespace: {error}"))?);
+        let net = Self(made.map_err(|error| {
+            format!("no private network namespace: {error}; root may make one, or `unshare -rn cargo test`")
+        })?);
         net.ip("link set lo up")?;
         Ok(net)
     }

@@ -10,6 +10,7 @@ use eleven_linux::sock_diag::Request;
 use eleven_linux::{Labelling, ReaderChoice, read_sockets};
 use eleven_tcp::{State, StateSet};
 use rustix::io::Errno;
+use rustix::net::RecvFlags;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::wait_for;
@@ -121,14 +122,15 @@ pub(crate) fn fill(from: &Socket, to: &Socket, bytes: &[u8]) {
 }
 
 fn waiting(socket: &Socket, buffer: &mut [MaybeUninit<u8>]) -> usize {
-    match socket.recv_with_flags(buffer, rustix::net::RecvFlags::PEEK.bits() as i32 | DONT_WAIT) {
+    match socket.recv_with_flags(buffer, PEEK | DONT_WAIT) {
         Ok(length) => length,
         Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
         Err(error) => panic!("an open connection answers {error}"),
     }
 }
 
-const DONT_WAIT: i32 = rustix::net::RecvFlags::DONTWAIT.bits() as i32;
+const PEEK: i32 = RecvFlags::PEEK.bits().cast_signed();
+const DONT_WAIT: i32 = RecvFlags::DONTWAIT.bits().cast_signed();
 
 /// Waits until the peer's FIN is here, and leaves it unread.
 fn wait_for_end(socket: &Socket) {

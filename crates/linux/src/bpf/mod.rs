@@ -13,11 +13,13 @@ pub(crate) use rows::rows;
 use std::fs::File;
 use std::io::{self, Read};
 use std::ops::ControlFlow;
+use std::os::unix::fs::MetadataExt;
 
 use aya::programs::Iter;
 use aya::{Btf, Ebpf, EbpfLoader};
 use eleven_snapshot::SocketKind;
 use eleven_tcp::{State, StateSet};
+use rustix::thread::CapabilitySet;
 
 use crate::ReadError;
 
@@ -39,7 +41,7 @@ fn start(
     for (name, value) in constants {
         loader.override_global(name, *value, true);
     }
-    let mut ebpf = loader.load(object).map_err(refused)?;
+    let mut ebpf = loader.load(object).map_err(|error| unprivileged().unwrap_or_else(|| refused(error)))?;
     let iterator: &mut Iter = ebpf
         .program_mut(program)
         .ok_or_else(|| ReadError::Bpf(format!("the object lacks the program {program}")))?
@@ -49,6 +51,21 @@ fn start(
     let link = iterator.attach().map_err(refused)?;
     let file = iterator.take_link(link).map_err(refused)?.into_file().map_err(refused)?;
     Ok((ebpf, file))
+}
+
+/// Why the kernel refuses programs altogether. It answers each attempt with the same EPERM,
+/// and a loader that has guessed from that what the kernel can do fails in odd ways.
+fn unprivileged() -> Option<ReadError> {
+    /// `PROC_USER_INIT_INO`, the inode of the first user namespace on every host.
+    const FIRST: u64 = 0xEFFF_FFFD;
+    let needed = CapabilitySet::BPF | CapabilitySet::PERFMON;
+    let held = rustix::thread::capabilities(None).ok()?.effective;
+    if !held.contains(needed) && !held.contains(CapabilitySet::SYS_ADMIN) {
+        return Some(ReadError::Bpf("this user has no privilege to load programs".to_owned()));
+    }
+    let namespace = std::fs::metadata("/proc/self/ns/user").ok()?;
+    (namespace.ino() != FIRST)
+        .then(|| ReadError::Bpf("programs cannot be loaded from within a user namespace".to_owned()))
 }
 
 /// The program's constant STATES: the kernel's numbers as bits.
