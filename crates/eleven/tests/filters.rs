@@ -112,7 +112,12 @@ impl Crowd {
                     _ => None,
                 },
                 bytecode,
-                extensions: Extensions { tcp_info: true, age: true, congestion: true },
+                extensions: Extensions {
+                    tcp_info: true,
+                    age: true,
+                    congestion: true,
+                    ..Extensions::default()
+                },
             };
             let helps = request.bytecode.is_some() || request.family.is_some() || request.states.len() < 11;
             let labelling = Labelling { owners: false, cgroups: true };
