@@ -145,6 +145,9 @@ impl CutWire {
     /// A sentence that says what is missing.
     pub(crate) fn new() -> Result<Self, String> {
         let (here, there) = (Net::new()?, Net::new()?);
+        // A half-open connection would end after a minute, which a busy machine may take.
+        let retries = here.run(|| std::fs::write("/proc/sys/net/ipv4/tcp_synack_retries", "100"));
+        retries.map_err(|error| format!("no sysctl to write: {error}"))?;
         here.ip(&format!(
             "link add wire0 address 02:00:00:00:00:01 type veth peer name wire1 address 02:00:00:00:00:02 netns {}\n\
              addr add {HERE}/24 dev wire0\n\
