@@ -117,11 +117,15 @@ impl Tables {
             if let Some(why) = why_not_bpf {
                 report.note(format!("owners are read from /proc, which takes longer: {why}"));
             }
-            match owners.unreadable_processes() {
-                0 => {}
-                1 => report.note("the sockets of 1 other process show no owner; root sees more".to_owned()),
-                many => report
-                    .note(format!("the sockets of {many} other processes show no owner; root sees more")),
+            let unreadable = owners.unreadable_processes();
+            if unreadable > 0 {
+                let processes = if unreadable == 1 { "process" } else { "processes" };
+                let advice = if rustix::process::geteuid().is_root() {
+                    "they are out of reach from here"
+                } else {
+                    "root sees more"
+                };
+                report.note(format!("the sockets of {unreadable} other {processes} show no owner; {advice}"));
             }
             owners
         });

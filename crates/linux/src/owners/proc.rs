@@ -32,9 +32,15 @@ fn of_process(pid: u32, buffer: &mut Vec<u8>, visitor: &mut dyn FnMut(Descriptor
         let name = entry.file_name();
         let Some(fd) = name.to_str().ok().and_then(|name| name.parse().ok()) else { continue };
         let mut target = [std::mem::MaybeUninit::uninit(); 40];
-        let Ok((target, _)) = readlinkat_raw(&directory, name, &mut target[..]) else { continue };
-        if let Some(inode) = socket_inode(target) {
-            visitor(Descriptor { inode, pid, fd });
+        match readlinkat_raw(&directory, name, &mut target[..]) {
+            Ok((target, _)) => {
+                if let Some(inode) = socket_inode(target) {
+                    visitor(Descriptor { inode, pid, fd });
+                }
+            }
+            // A process whose directory may be listed can still hide where its links lead.
+            Err(error @ (Errno::ACCESS | Errno::PERM)) => return Err(error),
+            Err(_) => {}
         }
     }
     Ok(())
