@@ -8,6 +8,7 @@ pub mod sock_diag;
 
 mod cgroup;
 mod classify;
+mod cpu;
 mod error;
 mod interfaces;
 mod labels;

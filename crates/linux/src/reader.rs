@@ -7,6 +7,7 @@ use eleven_snapshot::{ReaderKind, Socket};
 use eleven_tcp::{State, StateSet};
 
 use crate::bpf::{self, GroupKeys, SocketGroup};
+use crate::cpu::Occupied;
 use crate::namespace::{NamespaceChoice, NamespaceHandle};
 use crate::owners::{OwnerReader, Owners};
 use crate::proc::counters;
@@ -252,7 +253,11 @@ fn read_beside_bound(
 ) -> Result<DumpEnd, ReadError> {
     thread::scope(|scope| {
         let mut bound_labels = labels.fork();
-        let bound = scope.spawn(move || bound_sockets(request, &mut bound_labels));
+        let here = Occupied::here();
+        let bound = scope.spawn(move || {
+            here.leave();
+            bound_sockets(request, &mut bound_labels)
+        });
         let walked = Request { states: request.states.without(State::Closed), ..request.clone() };
         let mut end = read(&walked, labels, visitor)?;
         let bound = bound.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -308,7 +313,11 @@ pub fn count_groups(
         let counted = handle.run(|| {
             thread::scope(|scope| {
                 // The iterator does not walk the table of sockets that are only bound.
-                let bound = scope.spawn(|| count_bound(keys, states));
+                let here = Occupied::here();
+                let bound = scope.spawn(move || {
+                    here.leave();
+                    count_bound(keys, states)
+                });
                 let groups = bpf::count(keys, states);
                 let bound = bound.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
                 groups.map(|groups| (groups, bound))
