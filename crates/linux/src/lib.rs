@@ -9,6 +9,7 @@ pub mod sock_diag;
 mod cgroup;
 mod classify;
 mod cpu;
+mod descriptor;
 mod error;
 mod interfaces;
 mod labels;

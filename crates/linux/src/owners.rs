@@ -8,19 +8,12 @@ use eleven_snapshot::Owner;
 use rustc_hash::FxHashMap;
 
 use crate::bpf;
+use crate::descriptor::Descriptor;
 use crate::proc::counters::tcp_sockets_of_host;
 
 /// Above this many TCP sockets on the host a BPF iterator costs less than reading every link
 /// below `/proc/*/fd`, loading included.
 const BPF_WORTH_SOCKETS: u64 = 20_000;
-
-/// A descriptor of a socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Descriptor {
-    pub(crate) inode: u64,
-    pub(crate) pid: u32,
-    pub(crate) fd: u32,
-}
 
 /// How owners are looked up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

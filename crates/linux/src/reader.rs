@@ -16,7 +16,7 @@ use crate::{Cgroups, Labels, ReadError, namespace, proc};
 
 /// From this many sockets on, a BPF iterator costs less than a dump, loading the program
 /// (some 50 ms) included.
-const LARGE: u64 = 100_000;
+const LARGE: u64 = 150_000;
 
 /// How sockets are read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -9,6 +9,7 @@ use eleven_linux::bytecode::Prefix;
 use eleven_snapshot::{Family, KernelOnly, SocketKind, TimerKind};
 use eleven_tcp::{State, StateSet};
 
+use super::comparison::Comparison;
 use super::lex::{ends_word, word_operator};
 use super::pattern::Pattern;
 
@@ -41,44 +42,6 @@ pub enum Side {
     Remote,
     /// One of the two.
     Either,
-}
-
-/// How a number compares to the one in the filter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Comparison {
-    /// `=`
-    Equal,
-    /// `>`
-    Greater,
-    /// `>=`
-    GreaterOrEqual,
-    /// `<`
-    Less,
-    /// `<=`
-    LessOrEqual,
-}
-
-impl Comparison {
-    /// Whether `value` stands in this relation to `wanted`.
-    pub fn holds<T: PartialOrd>(self, value: &T, wanted: &T) -> bool {
-        match self {
-            Self::Equal => value == wanted,
-            Self::Greater => value > wanted,
-            Self::GreaterOrEqual => value >= wanted,
-            Self::Less => value < wanted,
-            Self::LessOrEqual => value <= wanted,
-        }
-    }
-
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Equal => "=",
-            Self::Greater => ">",
-            Self::GreaterOrEqual => ">=",
-            Self::Less => "<",
-            Self::LessOrEqual => "<=",
-        }
-    }
 }
 
 /// Why no program is shown, as a filter asks for it.

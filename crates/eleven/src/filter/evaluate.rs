@@ -11,7 +11,8 @@ use std::time::Duration;
 use eleven_linux::bytecode::Prefix;
 use eleven_snapshot::{Age, Socket};
 
-use super::ast::{Comparison, Expression, NoOwner, Predicate, Side};
+use super::ast::{Expression, NoOwner, Predicate, Side};
+use super::comparison::Comparison;
 use super::pattern::Pattern;
 
 /// The kernel cuts names of processes to 15 bytes.

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::ast::Comparison;
+use super::comparison::Comparison;
 use super::error::{Cause, FilterError};
 
 /// A comparison, and whether it must fail instead of hold: `!=` is "not equal".

@@ -31,6 +31,7 @@ use eleven_snapshot::Socket;
 use eleven_tcp::StateSet;
 
 mod ast;
+mod comparison;
 mod error;
 mod evaluate;
 mod keywords;
@@ -45,7 +46,8 @@ mod value;
 #[cfg(test)]
 mod tests;
 
-pub use ast::{Comparison, Expression, NoOwner, Predicate, Side};
+pub use ast::{Expression, NoOwner, Predicate, Side};
+pub use comparison::Comparison;
 pub use error::{Cause, FilterError};
 pub use keywords::{Group, KEYWORDS, Keyword, Operators, STATE_CLASSES, StateClass, Topic, help};
 pub use names::{Names, NoNames, SystemNames};

@@ -18,7 +18,8 @@ use std::ops::Range;
 use eleven_snapshot::{Family, KernelOnly, SocketKind, TimerKind};
 use eleven_tcp::{State, StateSet};
 
-use super::ast::{Comparison, Expression, NoOwner, Predicate, Side};
+use super::ast::{Expression, NoOwner, Predicate, Side};
+use super::comparison::Comparison;
 use super::error::{Cause, FilterError};
 use super::keywords::{self, Keyword, Operators, Topic};
 use super::lex::{Operator, Token, TokenKind, tokens};

@@ -12,7 +12,8 @@ use eleven_linux::bytecode::{HostTest, KernelFilter, PortTest, Prefix};
 use eleven_snapshot::{Family, SocketKind, TimerKind};
 use eleven_tcp::{State, StateSet};
 
-use super::ast::{Comparison, Expression, Predicate, Side};
+use super::ast::{Expression, Predicate, Side};
+use super::comparison::Comparison;
 use super::names::Names;
 
 /// Families of sockets that can match; a dump of the other one can be left out.

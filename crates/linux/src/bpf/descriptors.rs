@@ -7,8 +7,8 @@ use aya::include_bytes_aligned;
 
 use super::{Records, read_some, start};
 use crate::ReadError;
+use crate::descriptor::Descriptor;
 use crate::netlink::{read_u32, read_u64};
-use crate::owners::Descriptor;
 
 static OBJECT: &[u8] = include_bytes_aligned!("../../../../bpf/descriptors.bpf.o");
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rustix::fs::{CWD, Mode, OFlags, RawDir, openat, readlinkat_raw};
 use rustix::io::Errno;
 
-use super::Descriptor;
+use crate::descriptor::Descriptor;
 
 /// Hands every socket descriptor of every readable process to `visitor`; returns how many
 /// processes could not be read for want of privilege. A process that ends meanwhile is
