@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! cargo bench -p eleven --bench host                        10,000 and 100,000 sockets
-//! cargo bench -p eleven --bench host -- 1000000             a million (some 4 GB of memory)
+//! cargo bench -p eleven --bench host -- 1000000             a million (some 3 GB of memory)
 //! ```
 //!
 //! The load is loopback connections in a private network namespace, both ends counted, held by
