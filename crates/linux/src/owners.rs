@@ -34,8 +34,6 @@ pub struct Owners {
     first: FxHashMap<u64, u32>,
     descriptors: Vec<Linked>,
     names: FxHashMap<u32, Arc<str>>,
-    /// Processes whose descriptors could not be read.
-    unreadable_processes: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -71,8 +69,7 @@ impl Owners {
 
     fn from_proc() -> Self {
         let mut owners = Self::default();
-        let unreadable = proc::descriptors(&mut |descriptor| owners.insert(descriptor));
-        owners.unreadable_processes = unreadable;
+        proc::descriptors(&mut |descriptor| owners.insert(descriptor));
         owners.read_names();
         owners
     }
@@ -107,11 +104,6 @@ impl Owners {
         if owners.len() - start > 1 {
             owners[start..].sort_unstable();
         }
-    }
-
-    /// Number of processes whose descriptors could not be read for want of privilege.
-    pub fn unreadable_processes(&self) -> u64 {
-        self.unreadable_processes
     }
 
     /// Number of descriptors known.

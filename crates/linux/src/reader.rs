@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::thread;
 
-use eleven_snapshot::{ReaderKind, Socket};
+use eleven_snapshot::{KernelOnly, ReaderKind, Socket};
 use eleven_tcp::{State, StateSet};
 
 use crate::bpf::{self, GroupKeys, SocketGroup};
@@ -70,6 +70,21 @@ impl ReadReport {
         }
     }
 
+    /// Says how many sockets have an owner that is out of sight.
+    fn note_unreadable(&mut self, sockets: u64) {
+        let sockets = match sockets {
+            0 => return,
+            1 => "1 socket shows no owner".to_owned(),
+            many => format!("{many} sockets show no owner"),
+        };
+        let why = if rustix::process::geteuid().is_root() {
+            "it is in another pid namespace, or the kernel itself"
+        } else {
+            "it is another user's; root sees more"
+        };
+        self.note(format!("{sockets}: {why}"));
+    }
+
     /// Turns what the dump noticed into sentences.
     pub(crate) fn note_end(&mut self) {
         if self.end.interrupted {
@@ -118,16 +133,6 @@ impl Tables {
             if let Some(why) = why_not_bpf {
                 report.note(format!("owners are read from /proc, which takes longer: {why}"));
             }
-            let unreadable = owners.unreadable_processes();
-            if unreadable > 0 {
-                let processes = if unreadable == 1 { "process" } else { "processes" };
-                let advice = if rustix::process::geteuid().is_root() {
-                    "they are out of reach from here"
-                } else {
-                    "root sees more"
-                };
-                report.note(format!("the sockets of {unreadable} other {processes} show no owner; {advice}"));
-            }
             owners
         });
         Self { owners, cgroups: labelling.cgroups.then(Cgroups::default) }
@@ -142,12 +147,17 @@ pub(crate) fn read_in(
     visitor: &mut Visitor<'_>,
     report: &mut ReadReport,
 ) -> Result<(), ReadError> {
+    let mut unreadable_owners = 0;
     for handle in handles {
+        let mut noticing = |row: &Socket| {
+            unreadable_owners += u64::from(row.no_owner == Some(KernelOnly::Unreadable));
+            visitor(row)
+        };
         let outcome = handle.run(|| {
             let mut labels = Labels::new(Some(handle.namespace.label.clone()))
                 .with_owners(tables.owners.as_ref())
                 .with_cgroups(tables.cgroups.as_ref());
-            read_here(choice, request, &mut labels, visitor)
+            read_here(choice, request, &mut labels, &mut noticing)
         });
         match outcome {
             Ok(Ok((end, reader, note))) => {
@@ -167,6 +177,7 @@ pub(crate) fn read_in(
             break;
         }
     }
+    report.note_unreadable(unreadable_owners);
     Ok(())
 }
 
