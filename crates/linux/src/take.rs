@@ -48,7 +48,6 @@ impl Taking {
                 Err(error) => return Err(error),
             }
         }
-        head.notes.clone_from(&report.notes);
         Ok(Self { head, handles, choice, tables, report })
     }
 
@@ -100,8 +99,7 @@ impl Taking {
             let cgroup = self.tables.cgroups.as_ref().and_then(|cgroups| cgroups.of_process(process.pid));
             process.container = cgroup.and_then(|cgroup| cgroup.container);
         }
-        let early = self.head.notes.len();
-        Ok(Tail { reader: self.report.reader, processes, notes: self.report.notes[early..].to_vec() })
+        Ok(Tail { reader: self.report.reader, processes, notes: self.report.notes.clone() })
     }
 
     /// Takes the whole snapshot into memory.
@@ -119,7 +117,7 @@ impl Taking {
         snapshot.socket_count = sockets.len() as u64;
         snapshot.sockets = sockets;
         snapshot.processes = tail.processes;
-        snapshot.notes.extend(tail.notes);
+        snapshot.notes = tail.notes;
         Ok(snapshot)
     }
 }

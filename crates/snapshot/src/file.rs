@@ -50,8 +50,7 @@ impl fmt::Display for Partial {
 
 /// Writes a snapshot, streaming its sockets.
 ///
-/// `snapshot` gives everything but the sockets and `socket_count`; `sockets` is called
-/// once and hands every socket to its argument, then returns the processes to close with.
+/// `snapshot` gives the host and its namespaces; `sockets` is called once and hands every socket to its argument, then returns the processes to close with.
 ///
 /// # Errors
 /// Those of `out`, and those that `sockets` returns.
@@ -64,7 +63,7 @@ where
     // The head is the object without its closing brace and without the keys that follow.
     let mut head = serde_json::to_value(snapshot).map_err(io::Error::from)?;
     if let Some(object) = head.as_object_mut() {
-        for key in ["sockets", "reader", "processes", "socket_count", "eleven_snapshot"] {
+        for key in ["sockets", "reader", "notes", "processes", "socket_count", "eleven_snapshot"] {
             object.remove(key);
         }
     }
@@ -85,7 +84,7 @@ where
     let reader = serde_json::to_string(&tail.reader).map_err(io::Error::from)?;
     writeln!(
         out,
-        "\n],\n\"reader\":{reader},\n\"processes\":{processes},\n\"late_notes\":{notes},\n\"socket_count\":{count}}}"
+        "\n],\n\"reader\":{reader},\n\"processes\":{processes},\n\"notes\":{notes},\n\"socket_count\":{count}}}"
     )?;
     out.flush()?;
     Ok(count)
@@ -212,7 +211,7 @@ impl<'de> Visitor<'de> for Fields<'_> {
                 "kernel" => collected.borrow_mut().snapshot.kernel = map.next_value()?,
                 "boot_id" => collected.borrow_mut().snapshot.boot_id = map.next_value()?,
                 "reader" => collected.borrow_mut().snapshot.reader = map.next_value()?,
-                "notes" | "late_notes" => {
+                "notes" => {
                     let notes: Vec<String> = map.next_value()?;
                     collected.borrow_mut().snapshot.notes.extend(notes);
                 }

@@ -196,7 +196,7 @@ fn written(snapshot: &Snapshot) -> Vec<u8> {
         Ok::<_, io::Error>(Tail {
             reader: snapshot.reader,
             processes: snapshot.processes.clone(),
-            notes: Vec::new(),
+            notes: snapshot.notes.clone(),
         })
     })
     .expect("memory takes everything");
