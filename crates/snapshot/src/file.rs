@@ -50,7 +50,8 @@ impl fmt::Display for Partial {
 
 /// Writes a snapshot, streaming its sockets.
 ///
-/// `snapshot` gives the host and its namespaces; `sockets` is called once and hands every socket to its argument, then returns the processes to close with.
+/// `snapshot` gives the host and its namespaces. `sockets` is called once, hands every
+/// socket to its argument, and returns what is known only then.
 ///
 /// # Errors
 /// Those of `out`, and those that `sockets` returns.
