@@ -5,12 +5,13 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use eleven_testbed::namespace::{Named, Net};
+use eleven_testbed::sockets::{LOOPBACK, listen};
+use eleven_testbed::{or_skip, skipped};
 use proptest::prelude::*;
 
-use crate::support::namespace::{Named, Net};
-use crate::support::program::{Ran, clean_environment, eleven, run};
-use crate::support::sockets::{LOOPBACK, listen};
-use crate::support::{is_root, or_skip, skipped};
+use crate::support::is_root;
+use crate::support::program::{Ran, RunInside, clean_environment, eleven, run};
 
 #[test]
 fn a_wrong_filter_shows_where_it_is_wrong_and_what_was_meant() {

@@ -1,7 +1,7 @@
 //! The built command, run as a user runs it.
 //!
-//! Most tests make real sockets in a network namespace of their own, which takes root; what
-//! cannot run says `skipped:` and why.
+//! Most tests make real sockets in a network namespace of their own. That takes root, or for
+//! most of them `unshare -rn cargo test -p eleven`; what cannot run says `skipped:` and why.
 
 mod bad_input;
 mod contract;

@@ -6,15 +6,17 @@ use std::sync::OnceLock;
 
 use eleven_snapshot::{Family, Socket, SocketKind, TimerKind};
 use eleven_tcp::State;
-use serde_json::{Value, json};
-
-use crate::support::namespace::{CutWire, HERE, Named, Net};
-use crate::support::program::{Ran, run};
-use crate::support::sockets::{
-    ANYWHERE6, LOOPBACK, LOOPBACK6, address, bound, connect, connecting, fill, half_closed, listen, pair,
+use eleven_testbed::namespace::{Inhabitant, Named, Net};
+use eleven_testbed::sockets::{
+    ANYWHERE6, LOOPBACK, LOOPBACK6, address, bound, connect, connecting, fill, listen, listen_on, pair,
     time_wait,
 };
-use crate::support::{or_skip, skipped, wait_for};
+use eleven_testbed::wire::{HERE, Wire};
+use eleven_testbed::{or_skip, skipped, wait_for};
+use serde_json::{Value, json};
+
+use crate::support::program::{Ran, RunInside, run};
+use crate::support::sockets::half_closed;
 
 /// Keys of a row, as the design lists them.
 const KEYS: [&str; 27] = [
@@ -50,7 +52,7 @@ const KEYS: [&str; 27] = [
 /// Sockets of every kind, and no other, in namespaces of their own.
 #[derive(Debug)]
 struct Scene {
-    wire: CutWire,
+    wire: Wire,
     listener: std::net::SocketAddr,
     held: Vec<socket2::Socket>,
 }
@@ -82,7 +84,7 @@ impl Scene {
     }
 
     fn set() -> Result<Self, String> {
-        let wire = CutWire::new()?;
+        let wire = Wire::new_cut()?;
         let mut held = Vec::new();
         let (listener, request_to) = wire.here.run(|| {
             let listener = listen(LOOPBACK, BACKLOG);
@@ -96,8 +98,8 @@ impl Scene {
             fill(&server, &client, UNREAD);
             let (client6, server6) = pair(LOOPBACK6);
             let (done, other) = half_closed(LOOPBACK);
-            let on_wire = listen((HERE.parse::<std::net::IpAddr>().expect("an address"), 0).into(), BACKLOG);
-            let on_device = bound_to_device("lo");
+            let on_wire = listen((HERE, 0).into(), BACKLOG);
+            let on_device = listen_on("lo", LOOPBACK);
             let request_to = address(&on_wire);
             held.extend([listener, both_families, mapped, client, server, client6, server6, done, other]);
             held.extend([on_wire, on_device, bound(LOOPBACK), bound(LOOPBACK6)]);
@@ -124,14 +126,6 @@ impl Scene {
         let read = |row| serde_json::from_value(row).expect("a row is a socket");
         rows.into_iter().map(read).collect()
     }
-}
-
-fn bound_to_device(name: &str) -> socket2::Socket {
-    let socket = crate::support::sockets::new(socket2::Domain::IPV4);
-    socket.bind_device(Some(name.as_bytes())).expect("root may bind to an interface");
-    socket.bind(&LOOPBACK.into()).expect("a free port");
-    socket.listen(1).expect("it is bound");
-    socket
 }
 
 fn of(rows: &[Socket], state: State) -> Vec<&Socket> {
@@ -208,7 +202,7 @@ fn listeners_have_backlogs_and_all_others_queues() {
 fn nobody_owns_a_mini_socket() {
     let scene = scene_or_return!();
     let net = or_skip!(Net::new());
-    let local = net.run(|| time_wait(LOOPBACK));
+    let (local, _) = net.run(|| time_wait(LOOPBACK));
     let list = ["list", "--format", "ndjson"];
     let rows = [scene.eleven(&list).ndjson(), net.eleven(&list).ndjson()].concat();
     let minis: Vec<&Value> =
@@ -466,12 +460,8 @@ fn a_namespace_is_found_by_name_process_and_path() {
     let named = or_skip!(Named::new(&net, "contract"));
     let listener = net.run(|| listen(LOOPBACK, 1));
     let port = address(&listener).port();
-    let child = net.run(|| {
-        let mut cat = Command::new("cat");
-        cat.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::null()).spawn()
-    });
-    let mut child = or_skip!(child.map_err(|error| format!("no cat: {error}")));
-    let (pid, path, inode) = (child.id().to_string(), net.path(), net.inode().to_string());
+    let inhabitant = or_skip!(Inhabitant::new(&net));
+    let (pid, path, inode) = (inhabitant.pid().to_string(), net.path(), net.inode().to_string());
     let filter = format!("listening and sport = {port}");
     for which in [named.name(), &pid, &path, &inode, "all"] {
         let rows = run(&[
@@ -490,8 +480,6 @@ fn a_namespace_is_found_by_name_process_and_path() {
         assert_eq!(rows[0]["netns"], named.name(), "--netns {which}");
     }
     assert!(run(&["list", "--no-owners", "--netns", "all", &filter]).done().starts_with("NETNS"));
-    child.kill().expect("it is a child");
-    child.wait().expect("it is a child");
 }
 
 #[test]

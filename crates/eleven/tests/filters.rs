@@ -1,7 +1,7 @@
 //! What the kernel sorts out while it dumps is what the filter means.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::ControlFlow;
 use std::process::Command;
 
@@ -11,16 +11,19 @@ use eleven_linux::sock_diag::{Extensions, Request};
 use eleven_linux::{Labelling, ReaderChoice, read_sockets};
 use eleven_snapshot::{Family, Socket};
 use eleven_tcp::State;
+use eleven_testbed::namespace::Net;
+use eleven_testbed::sockets::{
+    ANYWHERE6, LOOPBACK, LOOPBACK6, address, bound, connect, connecting, fill, listen, listen_on, new, pair,
+    time_wait,
+};
+use eleven_testbed::wire::{HERE, INTERFACE, THERE, Wire};
+use eleven_testbed::{or_skip, skipped};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 
-use crate::support::namespace::{CutWire, HERE, Net, THERE};
-use crate::support::sockets::{
-    ANYWHERE6, LOOPBACK, LOOPBACK6, address, bound, connect, connecting, fill, half_closed, listen, new,
-    pair, time_wait, wait_for_state,
-};
-use crate::support::{or_skip, skipped};
+use crate::support::program::RunInside;
+use crate::support::sockets::{half_closed, wait_for_state};
 
 /// Mark of some of the sockets.
 const MARK: u32 = 0x1177;
@@ -29,13 +32,13 @@ const SERVICE: u16 = 8080;
 
 /// Some sixty sockets that differ in all that a filter can ask the kernel for.
 struct Crowd {
-    wire: CutWire,
+    wire: Wire,
     _held: Vec<socket2::Socket>,
 }
 
 impl Crowd {
     fn gather() -> Result<Self, String> {
-        let wire = CutWire::new()?;
+        let wire = Wire::new_cut()?;
         let mut held = Vec::new();
         let wire_listener = wire.here.run(|| {
             let at = |port| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
@@ -57,12 +60,7 @@ impl Crowd {
             for index in 0..4_u8 {
                 let marked = listen(LOOPBACK, 1);
                 marked.set_mark(if index % 2 == 0 { MARK } else { u32::from(index) }).expect("root may mark");
-                let on_device = new(socket2::Domain::IPV4);
-                on_device
-                    .bind_device(Some(if index % 2 == 0 { b"lo" } else { b"wire0" }))
-                    .expect("it is there");
-                on_device.bind(&at(0).into()).expect("a free port");
-                on_device.listen(1).expect("it is bound");
+                let on_device = listen_on(if index % 2 == 0 { "lo" } else { INTERFACE }, at(0));
                 held.extend([marked, on_device]);
                 held.push(bound(if index % 2 == 0 { LOOPBACK } else { LOOPBACK6 }));
                 time_wait(if index % 2 == 0 { LOOPBACK } else { LOOPBACK6 });
@@ -81,12 +79,11 @@ impl Crowd {
             drop(orphan);
             wait_for_state(local, State::FinWait2);
             held.push(other);
-            let on_wire =
-                listen(SocketAddr::new(HERE.parse::<IpAddr>().expect("an address"), SERVICE + 2), 4);
+            let on_wire = listen(SocketAddr::from((HERE, SERVICE + 2)), 4);
             let listener = address(&on_wire);
             // SYNs that are never answered.
             for port in [443, 8443] {
-                held.push(connecting(SocketAddr::new(THERE.parse().expect("an address"), port)));
+                held.push(connecting(SocketAddr::from((THERE, port))));
             }
             held.extend([service, service6, on_wire, listen(ANYWHERE6, 3)]);
             listener
@@ -140,7 +137,7 @@ fn test() -> impl Strategy<Value = String> {
         (0u8..7, 8u8..=32).prop_map(|(third, length)| format!("127.0.{third}.1/{length}")),
         (0u8..=128).prop_map(|length| format!("[::1]/{length}")),
         Just(format!("{HERE}/31")),
-        Just(THERE.to_owned()),
+        Just(THERE.to_string()),
         prop::sample::select(vec![
             "::1",
             "::",

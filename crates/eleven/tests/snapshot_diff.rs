@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 
+use eleven_testbed::namespace::Net;
+use eleven_testbed::or_skip;
+use eleven_testbed::sockets::{LOOPBACK, address, connect, fill, listen, pair};
 use serde_json::Value;
 use socket2::Socket;
 
-use crate::support::namespace::Net;
-use crate::support::or_skip;
-use crate::support::program::Ran;
-use crate::support::sockets::{LOOPBACK, address, connect, fill, half_close, listen, pair};
+use crate::support::program::{Ran, RunInside};
+use crate::support::sockets::half_close;
 
 /// A namespace in which something happened between two snapshots.
 struct Story {

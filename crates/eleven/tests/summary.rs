@@ -2,11 +2,12 @@
 
 use eleven_knowledge::Language;
 use eleven_tcp::State;
+use eleven_testbed::namespace::Net;
+use eleven_testbed::or_skip;
+use eleven_testbed::sockets::{ANYWHERE6, LOOPBACK, address, connect, listen, pair, time_wait};
 
-use crate::support::namespace::Net;
-use crate::support::or_skip;
-use crate::support::program::eleven;
-use crate::support::sockets::{ANYWHERE6, LOOPBACK, address, connect, half_closed, listen, pair, time_wait};
+use crate::support::program::{RunInside, eleven};
+use crate::support::sockets::half_closed;
 
 /// The line that begins with a word.
 #[track_caller]

@@ -3,15 +3,14 @@
 use std::process::{Command, Stdio};
 
 use eleven_tcp::State;
+use eleven_testbed::namespace::Net;
+use eleven_testbed::sockets::{ANYWHERE6, LOOPBACK, LOOPBACK6, address, connect, listen, pair, time_wait};
+use eleven_testbed::{or_skip, skipped, wait_for};
 use unicode_width::UnicodeWidthStr;
 
-use crate::support::namespace::Net;
-use crate::support::program::{Ran, eleven, run};
-use crate::support::sockets::{
-    ANYWHERE6, LOOPBACK, LOOPBACK6, address, half_closed, listen, pair, time_wait,
-};
+use crate::support::program::{Ran, RunInside, eleven, run};
+use crate::support::sockets::half_closed;
 use crate::support::terminal::{run_in_terminal, without_colors};
-use crate::support::{or_skip, skipped, wait_for};
 
 /// Asserts that nothing has to be wrapped by a terminal so many columns wide.
 #[track_caller]
@@ -29,8 +28,7 @@ fn no_line_of_a_listing_is_wider_than_the_terminal() {
     let _held = net.run(|| {
         time_wait(LOOPBACK);
         let wide = listen(ANYWHERE6, 5);
-        let client =
-            crate::support::sockets::connect((std::net::Ipv4Addr::LOCALHOST, address(&wide).port()).into());
+        let client = connect((std::net::Ipv4Addr::LOCALHOST, address(&wide).port()).into());
         (pair(LOOPBACK), pair(LOOPBACK6), half_closed(LOOPBACK6), wide, client)
     });
     let commands: [&[&str]; 9] = [

@@ -3,11 +3,13 @@
 use std::process::Command;
 
 use eleven_snapshot::{KernelOnly, Socket};
+use eleven_testbed::namespace::Net;
+use eleven_testbed::sockets::{ANYWHERE6, LOOPBACK, listen, pair};
+use eleven_testbed::{or_skip, skipped};
 
-use crate::support::namespace::Net;
-use crate::support::program::{Ran, clean_environment, eleven};
-use crate::support::sockets::{ANYWHERE6, LOOPBACK, half_closed, listen, pair};
-use crate::support::{is_root, or_skip, skipped};
+use crate::support::is_root;
+use crate::support::program::{Ran, RunInside, clean_environment, eleven};
+use crate::support::sockets::half_closed;
 
 /// A user that exists everywhere and may do nothing.
 const NOBODY: &str = "65534";

@@ -2,9 +2,8 @@
 
 use std::process::{Command, Output, Stdio};
 
+use eleven_testbed::namespace::Net;
 use serde_json::Value;
-
-use super::namespace::Net;
 
 /// What a run left behind.
 #[derive(Debug)]
@@ -80,14 +79,19 @@ pub(crate) fn run(arguments: &[&str]) -> Ran {
     eleven(arguments).output().expect("the command starts").into()
 }
 
-impl Net {
+/// What can be run inside a namespace.
+pub(crate) trait RunInside {
+    /// Runs any command inside.
+    fn output(&self, command: &mut Command) -> Ran;
+
     /// Runs the command inside.
-    pub(crate) fn eleven(&self, arguments: &[&str]) -> Ran {
+    fn eleven(&self, arguments: &[&str]) -> Ran {
         self.output(&mut eleven(arguments))
     }
+}
 
-    /// Runs any command inside.
-    pub(crate) fn output(&self, command: &mut Command) -> Ran {
+impl RunInside for Net {
+    fn output(&self, command: &mut Command) -> Ran {
         self.run(|| command.output().expect("the command starts")).into()
     }
 }

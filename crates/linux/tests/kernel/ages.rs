@@ -4,11 +4,13 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::time::{Duration, Instant};
 
 use eleven_tcp::{State, StateSet};
+use eleven_testbed::sockets::{address, listen};
+use eleven_testbed::wire::{HERE, NOWHERE, Wire};
+use eleven_testbed::{or_skip, wait_for};
 
-use crate::support::gallery::{Gallery, address, listen};
-use crate::support::rows::{bare, wait_for};
-use crate::support::stage::{HERE, NOWHERE, Stage};
-use crate::support::{segment, skipped};
+use crate::support::gallery::Gallery;
+use crate::support::rows::bare;
+use crate::support::segment;
 
 /// The kernel's clocks for this tick every 10 ms at the coarsest.
 const TICK: Duration = Duration::from_millis(10);
@@ -32,24 +34,21 @@ fn no_row_claims_to_be_older_than_the_test() {
 
 #[test]
 fn repeated_syns_do_not_make_a_request_older() {
-    let stage = match Stage::new() {
-        Ok(stage) => stage,
-        Err(why) => return skipped(&why),
-    };
-    stage.here.run(|| {
+    let wire = or_skip!(Wire::new());
+    wire.here.run(|| {
         let listener = listen(SocketAddr::from((HERE, 0)), 5);
         let target = SocketAddrV4::new(HERE, address(&listener).port());
         let begin = Instant::now();
         // Each repetition is answered, and each answer counts as one.
         let (row, elapsed) = wait_for("three answers to a repeated SYN", || {
-            stage.there.run(|| segment::send_syn(SocketAddrV4::new(NOWHERE, 4000), target));
+            wire.there.run(|| segment::send_syn(SocketAddrV4::new(NOWHERE, 4000), target));
             let rows = bare(StateSet::EMPTY.with(State::SynReceived));
             let elapsed = begin.elapsed();
             match rows.first() {
                 Some(row) if row.timer.is_some_and(|timer| timer.retransmits >= 3) => {
                     Ok((row.clone(), elapsed))
                 }
-                other => Err(format!("{other:?}")),
+                _ => Err(rows),
             }
         });
         let age = Duration::from_millis(row.age_ms.expect("its timer runs"));
@@ -59,11 +58,8 @@ fn repeated_syns_do_not_make_a_request_older() {
 
 #[test]
 fn a_simultaneous_open_is_not_as_old_as_the_host() {
-    let stage = match Stage::new() {
-        Ok(stage) => stage,
-        Err(why) => return skipped(&why),
-    };
-    stage.here.run(|| {
+    let wire = or_skip!(Wire::new());
+    wire.here.run(|| {
         let begin = Instant::now();
         // A socket that connects to itself opens from both sides at once.
         let both =

@@ -1,10 +1,10 @@
 //! The names on rows: user, interface, mark, congestion control, control group.
 
 use eleven_linux::Cgroups;
+use eleven_testbed::skipped;
+use eleven_testbed::wire::INTERFACE;
 
 use crate::support::gallery::{Gallery, MARK, NOBODY};
-use crate::support::skipped;
-use crate::support::stage::INTERFACE;
 
 #[test]
 fn the_user_is_the_one_who_owns_the_socket() {
@@ -53,7 +53,7 @@ fn the_congestion_control_is_the_one_that_was_chosen() {
     let Some(gallery) = Gallery::open() else { return };
     assert_eq!(gallery.row("established").congestion.as_deref(), Some("reno"));
     let default =
-        gallery.stage.here.run(|| eleven_linux::proc::sysctl::read("net.ipv4.tcp_congestion_control"));
+        gallery.wire.here.run(|| eleven_linux::proc::sysctl::read("net.ipv4.tcp_congestion_control"));
     assert_eq!(gallery.row("peer of established").congestion.as_deref(), default.as_deref());
     assert_eq!(gallery.row("time wait").congestion, None, "a mini-socket has none");
 }

@@ -1,19 +1,18 @@
 //! Sockets of other network namespaces, and what they are labelled with.
 
 use std::collections::BTreeSet;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use eleven_linux::namespace::{self, NamespaceChoice};
 use eleven_linux::{Labelling, ReadError, ReaderChoice};
 use eleven_snapshot::Socket;
 use eleven_tcp::{State, StateSet};
+use eleven_testbed::namespace::{Inhabitant, Net};
+use eleven_testbed::or_skip;
+use eleven_testbed::sockets::{LOOPBACK, address, listen};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
-use crate::support::gallery::{address, listen};
-use crate::support::namespace::Net;
 use crate::support::rows::read;
-use crate::support::skipped;
 
 const LISTENERS: StateSet = StateSet::EMPTY.with(State::Listen);
 
@@ -21,18 +20,14 @@ const LISTENERS: StateSet = StateSet::EMPTY.with(State::Listen);
 struct Populated {
     net: Net,
     listener: socket2::Socket,
-    inhabitant: Child,
+    inhabitant: Inhabitant,
 }
 
 impl Populated {
     fn new() -> Result<Self, String> {
         let net = Net::new()?;
-        let (listener, inhabitant) = net.run(|| {
-            let listener = listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), 1);
-            // Ends when its input does, with this process at the latest.
-            let cat = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn();
-            (listener, cat.expect("cat is everywhere"))
-        });
+        let inhabitant = Inhabitant::new(&net)?;
+        let listener = net.run(|| listen(LOOPBACK, 1));
         Ok(Self { net, listener, inhabitant })
     }
 
@@ -42,13 +37,6 @@ impl Populated {
 
     fn label(&self) -> String {
         self.net.inode().to_string()
-    }
-}
-
-impl Drop for Populated {
-    fn drop(&mut self) {
-        drop(self.inhabitant.stdin.take());
-        let _ = self.inhabitant.wait();
     }
 }
 
@@ -62,11 +50,8 @@ fn ports_with_label(rows: &[Socket], label: &str) -> BTreeSet<u16> {
 
 #[test]
 fn one_namespace_by_path_pid_or_number_gives_its_sockets_and_no_others() {
-    let (ours, other) = match (Populated::new(), Populated::new()) {
-        (Ok(ours), Ok(other)) => (ours, other),
-        (Err(why), _) | (_, Err(why)) => return skipped(&why),
-    };
-    for name in [ours.net.path(), ours.inhabitant.id().to_string(), ours.label()] {
+    let (ours, other) = (or_skip!(Populated::new()), or_skip!(Populated::new()));
+    for name in [ours.net.path(), ours.inhabitant.pid().to_string(), ours.label()] {
         let rows = listeners(&NamespaceChoice::One(name.clone()));
         assert_eq!(ports_with_label(&rows, &ours.label()), BTreeSet::from([ours.port()]), "{name}");
         assert_eq!(rows.len(), 1, "{name}: {rows:?}");
@@ -77,10 +62,7 @@ fn one_namespace_by_path_pid_or_number_gives_its_sockets_and_no_others() {
 
 #[test]
 fn all_namespaces_are_read_and_told_apart() {
-    let (one, two) = match (Populated::new(), Populated::new()) {
-        (Ok(one), Ok(two)) => (one, two),
-        (Err(why), _) | (_, Err(why)) => return skipped(&why),
-    };
+    let (one, two) = (or_skip!(Populated::new()), or_skip!(Populated::new()));
     let rows = listeners(&NamespaceChoice::All);
     for net in [&one, &two] {
         assert_eq!(ports_with_label(&rows, &net.label()), BTreeSet::from([net.port()]));
@@ -89,10 +71,7 @@ fn all_namespaces_are_read_and_told_apart() {
 
 #[test]
 fn a_thread_that_moved_reads_and_labels_the_namespace_it_is_in() {
-    let ours = match Populated::new() {
-        Ok(ours) => ours,
-        Err(why) => return skipped(&why),
-    };
+    let ours = or_skip!(Populated::new());
     let process = std::process::id().to_string();
     let (here, of_process) =
         ours.net.run(|| (listeners(&NamespaceChoice::This), namespace::open(&NamespaceChoice::One(process))));
@@ -132,12 +111,9 @@ fn mount(arguments: &[&str]) -> Result<(), String> {
 
 #[test]
 fn a_named_namespace_is_labelled_by_its_name_and_an_unknown_one_names_those_there_are() {
-    let ours = match Populated::new() {
-        Ok(ours) => ours,
-        Err(why) => return skipped(&why),
-    };
+    let ours = or_skip!(Populated::new());
     let outcome = with_private_mounts(|| {
-        let pid = ours.inhabitant.id();
+        let pid = ours.inhabitant.pid();
         ours.net.ip(&format!("netns attach blue {pid}"))?;
         for choice in [NamespaceChoice::One("blue".to_owned()), NamespaceChoice::All] {
             let rows = listeners(&choice);
@@ -152,25 +128,18 @@ fn a_named_namespace_is_labelled_by_its_name_and_an_unknown_one_names_those_ther
         }
         Ok::<_, String>(())
     });
-    if let Err(why) = outcome.and_then(|outcome| outcome) {
-        skipped(&why);
-    }
+    or_skip!(outcome.and_then(|outcome| outcome));
 }
 
 #[test]
 fn a_namespace_that_lives_only_by_a_mount_is_found() {
-    let ours = match Populated::new() {
-        Ok(ours) => ours,
-        Err(why) => return skipped(&why),
-    };
+    let ours = or_skip!(Populated::new());
     let (label, port) = (ours.label(), ours.port());
     let outcome = with_private_mounts(|| {
         std::fs::write("/run/kept", []).map_err(|error| error.to_string())?;
-        mount(&["--bind", &format!("/proc/{}/ns/net", ours.inhabitant.id()), "/run/kept"])?;
+        mount(&["--bind", &format!("/proc/{}/ns/net", ours.inhabitant.pid()), "/run/kept"])?;
         // Its process goes, the socket and the mount stay.
-        let mut ours = ours;
-        drop(ours.inhabitant.stdin.take());
-        ours.inhabitant.wait().map_err(|error| error.to_string())?;
+        drop(ours.inhabitant);
         let (handles, _) = namespace::open(&NamespaceChoice::All).expect("root may open them");
         let found = handles.iter().find(|handle| *handle.namespace.label == *label).expect("it is mounted");
         assert_eq!(found.namespace.path.as_deref(), Some("/run/kept"));
@@ -179,7 +148,5 @@ fn a_namespace_that_lives_only_by_a_mount_is_found() {
         assert_eq!(ports_with_label(&rows, &label), BTreeSet::from([port]));
         Ok::<_, String>(())
     });
-    if let Err(why) = outcome.and_then(|outcome| outcome) {
-        skipped(&why);
-    }
+    or_skip!(outcome.and_then(|outcome| outcome));
 }

@@ -2,10 +2,10 @@
 
 use eleven_linux::{OwnerReader, Owners};
 use eleven_snapshot::Owner;
+use eleven_testbed::sockets::{LOOPBACK, pair};
+use eleven_testbed::{skipped, wait_for};
 
 use crate::support::gallery::Gallery;
-use crate::support::rows::wait_for;
-use crate::support::skipped;
 
 /// The owners that stay. Other tests start programs meanwhile: between fork and exec such a
 /// child is a copy of this process with all its descriptors. It may have got another name
@@ -17,7 +17,7 @@ fn lasting(owners: &[Owner], gallery: &Gallery) -> Vec<Owner> {
     for owner in passing {
         wait_for("a copy of this process to exec or end", || {
             match std::fs::read_link(format!("/proc/{}/fd/{}", owner.pid, owner.fd)) {
-                Ok(target) if target.to_string_lossy().starts_with("socket:") => Err(format!("{owner:?}")),
+                Ok(target) if target.to_string_lossy().starts_with("socket:") => Err(&owner),
                 _ => Ok(()),
             }
         });
@@ -92,7 +92,7 @@ fn bpf_and_proc_find_the_same_owners() {
 
 #[test]
 fn an_owner_that_closes_is_no_owner_any_more() {
-    let (first, second) = crate::support::gallery::pair((std::net::Ipv4Addr::LOCALHOST, 0).into());
+    let (first, second) = pair(LOOPBACK);
     let inode = rustix::fs::fstat(&first).expect("an open descriptor").st_ino;
     let copy = first.try_clone().expect("a free descriptor");
     let held_by_us = || {
@@ -106,6 +106,6 @@ fn an_owner_that_closes_is_no_owner_any_more() {
     drop((first, second));
     wait_for("the last copy to go", || match held_by_us() {
         0 => Ok(()),
-        others => Err(others.to_string()),
+        others => Err(others),
     });
 }

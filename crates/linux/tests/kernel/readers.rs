@@ -9,10 +9,10 @@ use eleven_linux::sock_diag::{Extensions, Request};
 use eleven_linux::{Labelling, ReadError, ReaderChoice, count_groups, read_sockets};
 use eleven_snapshot::{ReaderKind, Socket, SocketKind};
 use eleven_tcp::{State, StateSet};
+use eleven_testbed::or_skip;
 
 use crate::support::gallery::Gallery;
 use crate::support::rows::{ALL_NAMES, bare, read};
-use crate::support::skipped;
 
 /// How often a host that changes under the test is looked at again.
 const ATTEMPTS: usize = 3;
@@ -67,7 +67,7 @@ fn proc_and_netlink_agree_on_every_column_both_have() {
 #[test]
 fn the_report_says_who_read() {
     let Some(gallery) = Gallery::open() else { return };
-    gallery.stage.here.run(|| {
+    gallery.wire.here.run(|| {
         for (choice, expected) in
             [(ReaderChoice::Netlink, ReaderKind::Netlink), (ReaderChoice::Proc, ReaderKind::Proc)]
         {
@@ -129,6 +129,14 @@ fn cookies(rows: &[Socket]) -> Vec<(State, Option<u64>)> {
     cookies
 }
 
+/// What BPF gave, or why it cannot be used here. Any other error is the test's failure.
+fn unless_refused<T>(by_bpf: Result<T, ReadError>) -> Result<T, String> {
+    by_bpf.map_err(|error| match error {
+        ReadError::Bpf(_) => error.to_string(),
+        error => panic!("{error}"),
+    })
+}
+
 /// Rows by the BPF iterator, with all names.
 fn rows_by_bpf() -> Result<Vec<Socket>, ReadError> {
     let request =
@@ -150,12 +158,8 @@ fn bpf_and_netlink_agree_on_every_row() {
     for _ in 0..ATTEMPTS {
         let Some(gallery) = Gallery::fresh() else { return };
         let (before, by_bpf, after) =
-            gallery.stage.here.run(|| (bare(StateSet::ALL), rows_by_bpf(), bare(StateSet::ALL)));
-        let by_bpf = match by_bpf {
-            Ok(rows) => rows,
-            Err(error @ ReadError::Bpf(_)) => return skipped(&error.to_string()),
-            Err(error) => panic!("{error}"),
-        };
+            gallery.wire.here.run(|| (bare(StateSet::ALL), rows_by_bpf(), bare(StateSet::ALL)));
+        let by_bpf = or_skip!(unless_refused(by_bpf));
         if cookies(&before) != cookies(&after) {
             continue;
         }
@@ -196,12 +200,8 @@ fn bpf_counts_by_any_keys_what_rows_add_up_to() {
     for _ in 0..ATTEMPTS {
         let Some(gallery) = Gallery::fresh() else { return };
         let (before, counted, after) =
-            gallery.stage.here.run(|| (bare(StateSet::ALL), by_bpf(StateSet::ALL), bare(StateSet::ALL)));
-        let counted = match counted {
-            Ok(counted) => counted,
-            Err(error @ ReadError::Bpf(_)) => return skipped(&error.to_string()),
-            Err(error) => panic!("{error}"),
-        };
+            gallery.wire.here.run(|| (bare(StateSet::ALL), by_bpf(StateSet::ALL), bare(StateSet::ALL)));
+        let counted = or_skip!(unless_refused(counted));
         if cookies(&before) != cookies(&after) {
             continue;
         }
@@ -219,15 +219,12 @@ fn bpf_counts_only_the_states_that_are_asked_for() {
     // None of them ends on its own while tests run.
     for state in [State::Listen, State::Established, State::CloseWait, State::Closed] {
         let states = StateSet::EMPTY.with(state);
-        let counted = gallery.stage.here.run(|| {
+        let counted = gallery.wire.here.run(|| {
             let keys = GroupKeys::default();
             count_groups(&NamespaceChoice::This, ReaderChoice::Bpf, keys, states)
         });
-        let groups = match counted {
-            Ok((groups, _)) => groups.expect("BPF was chosen"),
-            Err(error @ ReadError::Bpf(_)) => return skipped(&error.to_string()),
-            Err(error) => panic!("{error}"),
-        };
+        let (groups, _) = or_skip!(unless_refused(counted));
+        let groups = groups.expect("BPF was chosen");
         assert!(groups.iter().all(|(_, group)| group.state == state), "{groups:?}");
         let total: u64 = groups.iter().map(|(_, group)| group.count).sum();
         assert_eq!(total, gallery.rows.iter().filter(|row| row.state == state).count() as u64, "{state}");

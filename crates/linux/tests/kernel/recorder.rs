@@ -51,8 +51,8 @@ const ATTRIBUTES: [(u16, &str); 11] = [
 #[ignore = "writes the recorded messages into the source tree"]
 fn record_messages() {
     let gallery = Gallery::fresh().expect("recording takes root");
-    let messages = gallery.stage.here.run(|| [2, 10].into_iter().flat_map(dump).collect::<BTreeMap<_, _>>());
-    gallery.stage.here.run(record_tables);
+    let messages = gallery.wire.here.run(|| [2, 10].into_iter().flat_map(dump).collect::<BTreeMap<_, _>>());
+    gallery.wire.here.run(record_tables);
     let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/messages");
     std::fs::create_dir_all(&directory).expect("the source can be written");
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").expect("/proc is mounted");

@@ -20,7 +20,7 @@ fn identities<'a>(rows: impl IntoIterator<Item = &'a Socket>) -> Vec<(State, Opt
 #[test]
 fn each_state_asked_for_gives_exactly_its_rows() {
     let Some(gallery) = Gallery::fresh() else { return };
-    gallery.stage.here.run(|| {
+    gallery.wire.here.run(|| {
         let sets: Vec<StateSet> = State::ALL
             .into_iter()
             .map(|state| StateSet::EMPTY.with(state))
@@ -42,7 +42,7 @@ fn each_state_asked_for_gives_exactly_its_rows() {
 #[test]
 fn each_family_asked_for_gives_exactly_its_rows() {
     let Some(gallery) = Gallery::open() else { return };
-    gallery.stage.here.run(|| {
+    gallery.wire.here.run(|| {
         let states = StateSet::EMPTY.with(State::Listen).with(State::Established);
         for choice in [ReaderChoice::Netlink, ReaderChoice::Proc] {
             let (all, _) = read(&NamespaceChoice::This, choice, states, Labelling::default());
@@ -73,7 +73,7 @@ fn each_family_asked_for_gives_exactly_its_rows() {
 #[test]
 fn a_visitor_that_has_enough_gets_no_more() {
     let Some(gallery) = Gallery::open() else { return };
-    gallery.stage.here.run(|| {
+    gallery.wire.here.run(|| {
         for choice in [ReaderChoice::Netlink, ReaderChoice::Proc] {
             let mut rows = 0;
             let request = Request { states: StateSet::EMPTY.with(State::Listen), ..Request::default() };

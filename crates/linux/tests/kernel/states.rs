@@ -36,7 +36,7 @@ fn every_row_has_the_kind_the_family_and_the_identity_of_its_socket() {
         if witness.cookie.is_some() {
             assert_eq!(row.cookie, witness.cookie, "{name}");
         }
-        assert_eq!(row.netns.as_deref(), Some(&*gallery.stage.here.inode().to_string()), "{name}");
+        assert_eq!(row.netns.as_deref(), Some(&*gallery.wire.here.inode().to_string()), "{name}");
     }
 }
 

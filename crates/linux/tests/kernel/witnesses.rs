@@ -4,10 +4,11 @@ use std::net::IpAddr;
 
 use eleven_snapshot::{Socket, SocketKind, TimerKind};
 use eleven_tcp::{State, StateSet};
+use eleven_testbed::{or_skip, wait_for};
 
 use crate::support::gallery::Gallery;
-use crate::support::rows::{bare, wait_for};
-use crate::support::{proc_table, skipped, ss};
+use crate::support::rows::bare;
+use crate::support::{proc_table, ss};
 
 fn endpoint(row: &Socket, address: IpAddr, port: Option<u16>) -> String {
     let address = match address {
@@ -71,24 +72,25 @@ fn columns_of_ss(row: &ss::SsRow) -> String {
 #[test]
 fn every_row_reads_as_ss_prints_it() {
     let Some(gallery) = Gallery::fresh() else { return };
-    gallery.stage.here.run(|| {
-        if let Err(why) = ss::rows() {
-            return skipped(&why);
-        }
+    gallery.wire.here.run(|| {
+        or_skip!(ss::rows());
         // Timers fire between the two looks; a look without that comes.
         wait_for("ss and the rows to agree", || {
-            let mut by_ss: Vec<(u64, String)> =
-                ss::rows()?.iter().map(|row| (row.cookie(), columns_of_ss(row))).collect();
+            let by_ss = ss::rows().map(|rows| {
+                let mut by_ss: Vec<(u64, String)> =
+                    rows.iter().map(|row| (row.cookie(), columns_of_ss(row))).collect();
+                by_ss.retain(|(_, columns)| !columns.starts_with("UNCONN"));
+                by_ss.sort();
+                by_ss
+            });
             let mut ours: Vec<(u64, String)> = bare(StateSet::ALL)
                 .iter()
                 // This version of ss may not ask for them.
                 .filter(|row| row.kind != SocketKind::Bound)
                 .map(|row| (row.cookie.expect("netlink shows it"), in_columns(row)))
                 .collect();
-            by_ss.sort();
             ours.sort();
-            by_ss.retain(|(_, columns)| !columns.starts_with("UNCONN"));
-            if by_ss == ours { Ok(()) } else { Err(format!("ss {by_ss:#?}\nours {ours:#?}")) }
+            if by_ss.as_ref() == Ok(&ours) { Ok(()) } else { Err((by_ss, ours)) }
         });
     });
 }
@@ -96,7 +98,7 @@ fn every_row_reads_as_ss_prints_it() {
 #[test]
 fn every_row_reads_as_its_line_in_the_kernels_tables() {
     let Some(gallery) = Gallery::fresh() else { return };
-    gallery.stage.here.run(|| {
+    gallery.wire.here.run(|| {
         wait_for("the tables and the rows to agree", || {
             let theirs = proc_table::lines();
             let mut ours: Vec<String> = bare(StateSet::ALL)
@@ -105,7 +107,7 @@ fn every_row_reads_as_its_line_in_the_kernels_tables() {
                 .map(proc_table::line_of)
                 .collect();
             ours.sort();
-            if theirs == ours { Ok(()) } else { Err(format!("/proc {theirs:#?}\nours {ours:#?}")) }
+            if theirs == ours { Ok(()) } else { Err((theirs, ours)) }
         });
     });
 }

@@ -4,8 +4,7 @@
 //! each test then asks for the row it is about.
 
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -15,11 +14,15 @@ use eleven_linux::ReaderChoice;
 use eleven_linux::namespace::NamespaceChoice;
 use eleven_snapshot::{Family, Socket, SocketKind};
 use eleven_tcp::{State, StateSet};
-use socket2::{Domain, Protocol, Type};
+use eleven_testbed::sockets::{
+    ANYWHERE6, LOOPBACK, LOOPBACK6, address, bound, connect, connecting, fill, listen, listen_on, pair,
+    time_wait, wait_for_end,
+};
+use eleven_testbed::wire::{HERE, INTERFACE, NOWHERE, THERE, Wire};
+use eleven_testbed::{skipped, wait_for};
 
-use super::rows::{ALL_NAMES, bare, read, wait_for};
-use super::stage::{HERE, INTERFACE, NOWHERE, Stage, THERE};
-use super::{segment, skipped};
+use super::rows::{ALL_NAMES, bare, read};
+use super::segment;
 
 /// A user who is not root and has a name on every host.
 pub(crate) const NOBODY: u32 = 65_534;
@@ -55,7 +58,7 @@ impl Witness {
 /// The sockets and the rows that show them.
 #[derive(Debug)]
 pub(crate) struct Gallery {
-    pub(crate) stage: Stage,
+    pub(crate) wire: Wire,
     witnesses: BTreeMap<&'static str, Witness>,
     /// By netlink, with all names.
     pub(crate) rows: Vec<Socket>,
@@ -108,26 +111,26 @@ impl Gallery {
     }
 
     fn build() -> Result<Self, String> {
-        let stage = Stage::new()?;
+        let wire = Wire::new()?;
         let begin = Instant::now();
-        let mut maker = Maker { stage: &stage, witnesses: BTreeMap::new(), held: Vec::new() };
-        let sharer = stage.here.run(|| maker.make_all());
+        let mut maker = Maker { wire: &wire, witnesses: BTreeMap::new(), held: Vec::new() };
+        let sharer = wire.here.run(|| maker.make_all());
         let Maker { witnesses, held, .. } = maker;
-        let [(rows, elapsed), (rows_of_proc, elapsed_of_proc)] = stage.here.run(|| {
+        let [(rows, elapsed), (rows_of_proc, elapsed_of_proc)] = wire.here.run(|| {
             wait_for("every witness to reach its state", || {
                 let rows = bare(StateSet::ALL);
                 let missing: Vec<_> = witnesses
                     .iter()
                     .filter(|(_, witness)| !rows.iter().any(|row| witness.is_shown_by(row)))
                     .collect();
-                if missing.is_empty() { Ok(()) } else { Err(format!("all but {missing:#?} in {rows:#?}")) }
+                if missing.is_empty() { Ok(()) } else { Err((missing, rows)) }
             });
             [ReaderChoice::Netlink, ReaderChoice::Proc].map(|choice| {
                 let (rows, _) = read(&NamespaceChoice::This, choice, StateSet::ALL, ALL_NAMES);
                 (rows, begin.elapsed())
             })
         });
-        Ok(Self { stage, witnesses, rows, elapsed, rows_of_proc, elapsed_of_proc, sharer, _held: held })
+        Ok(Self { wire, witnesses, rows, elapsed, rows_of_proc, elapsed_of_proc, sharer, _held: held })
     }
 }
 
@@ -139,12 +142,10 @@ fn the_row<'a>(rows: &'a [Socket], witness: &Witness, name: &str) -> &'a Socket 
 }
 
 struct Maker<'a> {
-    stage: &'a Stage,
+    wire: &'a Wire,
     witnesses: BTreeMap<&'static str, Witness>,
     held: Vec<socket2::Socket>,
 }
-
-const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 impl Maker<'_> {
     fn make_all(&mut self) -> Child {
@@ -197,15 +198,8 @@ impl Maker<'_> {
         self.held.push(client);
         self.hold("listener of nobody", State::Listen, of_nobody);
 
-        let on_interface = new(Domain::IPV4);
-        on_interface.bind_device(Some(INTERFACE.as_bytes())).expect("root may bind to an interface");
-        on_interface.bind(&SocketAddr::from((HERE, 0)).into()).expect("a free port");
-        on_interface.listen(1).expect("it is bound");
-        self.hold("on an interface", State::Listen, on_interface);
-
-        let bound = new(Domain::IPV4);
-        bound.bind(&LOOPBACK.into()).expect("a free port");
-        self.hold("bound", State::Closed, bound);
+        self.hold("on an interface", State::Listen, listen_on(INTERFACE, SocketAddr::from((HERE, 0))));
+        self.hold("bound", State::Closed, bound(LOOPBACK));
     }
 
     fn opening(&mut self) {
@@ -214,11 +208,11 @@ impl Maker<'_> {
         self.hold("syn sent", State::SynSent, syn_sent);
 
         let listener = listen(SocketAddr::from((HERE, 0)), 5);
-        let both_families = listen(SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)), 5);
+        let both_families = listen(ANYWHERE6, 5);
         let v4 = |socket: &socket2::Socket| SocketAddrV4::new(HERE, address(socket).port());
         // Both ends of a simultaneous open: ours by connect, theirs by hand.
         let crossing = connecting(nowhere(4003).into());
-        self.stage.there.run(|| {
+        self.wire.there.run(|| {
             segment::send_syn(nowhere(4001), v4(&listener));
             segment::send_syn(nowhere(4002), v4(&both_families));
             segment::send_syn(nowhere(4003), v4(&crossing));
@@ -246,19 +240,15 @@ impl Maker<'_> {
         client.set_keepalive(true).expect("an open socket");
         client.set_mark(MARK).expect("root may mark");
         client.set_tcp_congestion(b"reno").expect("reno is in every kernel");
-        server.send(UNREAD).expect("the peer is there");
-        wait_for("the bytes", || match client.peek(&mut [std::mem::MaybeUninit::uninit(); 16]) {
-            Ok(length) if length == UNREAD.len() => Ok(()),
-            other => Err(format!("{other:?}")),
-        });
+        fill(&server, &client, UNREAD);
         self.hold("established", State::Established, client);
         self.hold("peer of established", State::Established, server);
 
-        let (client, server) = pair(SocketAddr::from((Ipv6Addr::LOCALHOST, 0)));
+        let (client, server) = pair(LOOPBACK6);
         self.hold("established v6", State::Established, client);
         self.held.push(server);
 
-        let both_families = listen(SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)), 5);
+        let both_families = listen(ANYWHERE6, 5);
         let client = connect(SocketAddr::from((Ipv4Addr::LOCALHOST, address(&both_families).port())));
         let (server, _) = both_families.accept().expect("a client waits");
         self.hold("v4-mapped", State::Established, server);
@@ -289,31 +279,28 @@ impl Maker<'_> {
         drop(ours);
         self.held.push(theirs);
 
-        let (ours, theirs) = pair(LOOPBACK);
-        self.by_kernel("time wait", State::TimeWait, SocketKind::TimeWait, address(&ours), address(&theirs));
-        drop(ours);
-        wait_for_end(&theirs);
-        drop(theirs);
+        let (ours, theirs) = time_wait(LOOPBACK);
+        self.by_kernel("time wait", State::TimeWait, SocketKind::TimeWait, ours, theirs);
     }
 
     fn closing_on_a_cut_wire(&mut self) {
-        let listener = self.stage.there.run(|| listen(SocketAddr::from((THERE, 0)), 16));
-        let wire = || {
+        let listener = self.wire.there.run(|| listen(SocketAddr::from((THERE, 0)), 16));
+        let connection = || {
             let client = connect(address(&listener));
             (client, listener.accept().expect("a client waits").0)
         };
-        let (held_1, peer_1) = wire();
-        let (closed_1, peer_2) = wire();
-        let (of_nobody, peer_3) = wire();
-        let (held_last, peer_4) = wire();
-        let (closed_last, peer_5) = wire();
-        let (closing, peer_6) = wire();
+        let (held_1, peer_1) = connection();
+        let (closed_1, peer_2) = connection();
+        let (of_nobody, peer_3) = connection();
+        let (held_last, peer_4) = connection();
+        let (closed_last, peer_5) = connection();
+        let (closing, peer_6) = connection();
         give_to_nobody(&of_nobody);
         drop((peer_4, peer_5));
         wait_for_end(&held_last);
         wait_for_end(&closed_last);
 
-        self.stage.cut_outgoing();
+        self.wire.cut_outgoing();
         let end = |socket: &socket2::Socket| {
             socket.shutdown(std::net::Shutdown::Write).expect("it is connected");
         };
@@ -381,56 +368,6 @@ fn connecting_to(state: State) -> Option<socket2::SockAddr> {
         State::SynReceived => Some(SocketAddrV4::new(NOWHERE, 4003).into()),
         _ => None,
     }
-}
-
-fn new(domain: Domain) -> socket2::Socket {
-    socket2::Socket::new(domain, Type::STREAM, Some(Protocol::TCP)).expect("a TCP socket")
-}
-
-pub(crate) fn listen(at: SocketAddr, backlog: i32) -> socket2::Socket {
-    let socket = new(Domain::for_address(at));
-    if at.is_ipv6() {
-        socket.set_only_v6(false).expect("before bind");
-    }
-    socket.bind(&at.into()).expect("a free port");
-    socket.listen(backlog).expect("it is bound");
-    socket
-}
-
-pub(crate) fn connect(to: SocketAddr) -> socket2::Socket {
-    let socket = new(Domain::for_address(to));
-    socket.connect(&to.into()).expect("somebody listens");
-    socket
-}
-
-fn connecting(to: SocketAddr) -> socket2::Socket {
-    let socket = new(Domain::for_address(to));
-    socket.set_nonblocking(true).expect("an open descriptor");
-    match socket.connect(&to.into()) {
-        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::INPROGRESS.raw_os_error()) => socket,
-        other => panic!("nobody answers at {to}, but connect() gave {other:?}"),
-    }
-}
-
-/// A connection from here to here: client and server.
-pub(crate) fn pair(at: SocketAddr) -> (socket2::Socket, socket2::Socket) {
-    let listener = listen(at, 1);
-    let client = connect(address(&listener));
-    let (server, _) = listener.accept().expect("a client waits");
-    (client, server)
-}
-
-/// Waits until the peer's FIN is here, and leaves it unread.
-fn wait_for_end(socket: &socket2::Socket) {
-    match socket.peek(&mut [std::mem::MaybeUninit::uninit(); 1]) {
-        Ok(0) => {}
-        Err(error) if error.kind() == ErrorKind::ConnectionReset => panic!("reset instead of closed"),
-        other => panic!("the peer closed, but peek() gave {other:?}"),
-    }
-}
-
-pub(crate) fn address(socket: &socket2::Socket) -> SocketAddr {
-    as_std(&socket.local_addr().expect("it is bound"))
 }
 
 fn as_std(address: &socket2::SockAddr) -> SocketAddr {
