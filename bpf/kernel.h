@@ -32,6 +32,7 @@ static void *(*bpf_map_lookup_elem)(void *map, const void *key) = (void *)1;
 static long (*bpf_map_update_elem)(void *map, const void *key, const void *value, __u64 flags) = (void *)2;
 static __u64 (*bpf_get_socket_cookie)(void *sk) = (void *)46;
 static __u64 (*bpf_jiffies64)(void) = (void *)118;
+static long (*bpf_probe_read_kernel)(void *to, __u32 size, const void *from) = (void *)113;
 static long (*bpf_seq_write)(void *seq, const void *data, __u32 length) = (void *)127;
 static void *(*bpf_skc_to_tcp_sock)(void *sk) = (void *)137;
 static void *(*bpf_skc_to_tcp_timewait_sock)(void *sk) = (void *)138;
@@ -83,6 +84,12 @@ struct socket {
 	struct sock *sk;
 } KERNEL;
 
+/* A socket and its file's inode, which the kernel allocates as one. */
+struct socket_alloc {
+	struct socket socket;
+	struct inode vfs_inode;
+} KERNEL;
+
 struct hlist_node {
 	struct hlist_node **pprev;
 } KERNEL;
@@ -111,7 +118,9 @@ struct sock {
 	__u32 sk_mark;
 	__u32 sk_ack_backlog;
 	__u32 sk_max_ack_backlog;
+	/* The keepalive timer, and in newer kernels the retransmission timer. */
 	struct timer_list sk_timer;
+	struct timer_list tcp_retransmit_timer;
 	struct sock_cgroup_data sk_cgrp_data;
 	struct socket *sk_socket;
 } KERNEL;
@@ -123,6 +132,8 @@ struct inet_sock {
 struct inet_connection_sock {
 	struct inet_sock icsk_inet;
 	struct timer_list icsk_retransmit_timer;
+	/* In newer kernels, in the place of sk_timer. */
+	struct timer_list icsk_keepalive_timer;
 	/* Gone in newer kernels, where the timer's own time serves. */
 	unsigned long icsk_timeout;
 	__u8 icsk_retransmits;

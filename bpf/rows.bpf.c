@@ -13,7 +13,6 @@ const volatile __u32 STATES = ~0u;
 
 /* Bits of record.flags. */
 enum {
-	HAS_FILE = 1 << 0,
 	KEEPALIVE = 1 << 1,
 	/* sent_ago holds; received_ago holds too. */
 	HAS_SENT_AGO = 1 << 2,
@@ -72,12 +71,17 @@ static __always_inline void fill_timer(struct record *record, struct tcp_sock *t
 	struct inet_connection_sock *icsk = &tp->inet_conn;
 	struct sock *sk = &icsk->icsk_inet.sk;
 	__u8 pending = icsk->icsk_pending;
+	struct timer_list *keepalive = &sk->sk_timer;
 	unsigned long expires;
 
+	if (field_exists(icsk->icsk_keepalive_timer))
+		keepalive = &icsk->icsk_keepalive_timer;
 	if (field_exists(icsk->icsk_timeout))
 		expires = icsk->icsk_timeout;
-	else
+	else if (field_exists(icsk->icsk_retransmit_timer))
 		expires = icsk->icsk_retransmit_timer.expires;
+	else
+		expires = sk->tcp_retransmit_timer.expires;
 	if (pending == ICSK_TIME_RETRANS || pending == ICSK_TIME_LOSS_PROBE || pending == ICSK_TIME_REO_TIMEOUT) {
 		record->timer = TIMER_RETRANSMIT;
 		record->retransmits = icsk->icsk_retransmits;
@@ -86,10 +90,10 @@ static __always_inline void fill_timer(struct record *record, struct tcp_sock *t
 		record->timer = TIMER_PERSIST;
 		record->retransmits = icsk->icsk_probes_out;
 		record->timer_expires = until(expires, now);
-	} else if (sk->sk_timer.entry.pprev) {
+	} else if (keepalive->entry.pprev) {
 		record->timer = TIMER_KEEPALIVE;
 		record->retransmits = icsk->icsk_probes_out;
-		record->timer_expires = until(sk->sk_timer.expires, now);
+		record->timer_expires = until(keepalive->expires, now);
 	}
 }
 
@@ -102,12 +106,12 @@ static __always_inline void fill_full(struct record *record, struct tcp_sock *tp
 	record->mark = sk->sk_mark;
 	record->shutdown = sk->sk_shutdown;
 	if (socket) {
-		struct file *file = socket->file;
+		/* Beyond the type the verifier knows, so read by address (sock_i_ino). */
+		struct socket_alloc *alloc = (struct socket_alloc *)socket;
+		unsigned long inode = 0;
 
-		if (file) {
-			record->inode = file->f_inode->i_ino;
-			record->flags |= HAS_FILE;
-		}
+		bpf_probe_read_kernel(&inode, sizeof(inode), &alloc->vfs_inode.i_ino);
+		record->inode = inode;
 	}
 	if (cgroup)
 		record->cgroup = cgroup->kn->id;

@@ -581,7 +581,7 @@ pub fn parse_key(name: &str) -> Result<&'static Field, String> {
 /// A sentence about a name that is no column.
 pub fn columns(names: &[String], several_namespaces: bool) -> Result<Vec<&'static Field>, String> {
     let mut columns: Vec<&'static Field> = Vec::new();
-    if names.iter().all(|name| name.starts_with('+')) {
+    if names.iter().any(|name| name.starts_with('+')) || names.is_empty() {
         columns.extend(several_namespaces.then_some("netns").iter().filter_map(|name| field(name)));
         columns.extend(USUAL_COLUMNS.iter().filter_map(|name| field(name)));
     }

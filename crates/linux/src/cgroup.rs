@@ -40,14 +40,26 @@ impl Cgroups {
     /// and every socket then bears the unified root's id; its owner's group tells more.
     pub fn of_socket(&self, id: Option<u64>, owner: Option<u32>) -> Option<Cgroup> {
         let made_in = id.and_then(|id| self.by_id(id));
-        if made_in.as_ref().is_some_and(|group| &*group.path != "/" || self.unified_only()) {
+        if id.is_some_and(|id| self.is_told_by(id)) {
             return made_in;
         }
         owner.and_then(|pid| self.of_process(pid)).or(made_in)
     }
 
-    /// Whether the id of a socket's group says all there is to know.
-    pub(crate) fn unified_only(&self) -> bool {
+    /// Whether this id says all there is to know of a socket's group, whoever owns it.
+    pub(crate) fn is_told_by(&self, id: u64) -> bool {
+        let index = self.by_id.get_or_init(index_unified_hierarchy);
+        index.get(&id).is_some_and(|group| &*group.path != "/" || self.unified_only())
+    }
+
+    /// Whether owners may have to be asked: where version 1 is (also) mounted, or nothing is,
+    /// as inside `ip netns exec`.
+    pub fn may_need_owners(&self) -> bool {
+        !self.unified_only() || unified_mount().is_none()
+    }
+
+    /// Whether no hierarchy of version 1 is mounted.
+    fn unified_only(&self) -> bool {
         *self.unified_only.get_or_init(|| {
             let mounts = fs::read_to_string("/proc/thread-self/mountinfo").unwrap_or_default();
             !crate::mounts::parse(&mounts).any(|mount| mount.file_system == "cgroup")

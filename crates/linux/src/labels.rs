@@ -111,10 +111,11 @@ impl<'a> Labels<'a> {
     #[inline]
     fn apply_cgroup(&mut self, row: &mut Socket, id: Option<u64>) {
         let Some(cgroups) = self.cgroups else { return };
-        if id.is_some() && id == self.previous_cgroup && cgroups.unified_only() {
+        if id.is_some() && id == self.previous_cgroup {
             return;
         }
-        self.previous_cgroup = id;
+        // The id tells the next row's group too, unless an owner had to be asked.
+        self.previous_cgroup = id.filter(|id| cgroups.is_told_by(*id));
         // Not every reader is told the socket's group; its owner's is the next best.
         let found: Option<Cgroup> = cgroups.of_socket(id, row.owners.first().map(|owner| owner.pid));
         (row.cgroup, row.container) = found.map_or((None, None), |group| (Some(group.path), group.container));

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::{io, thread};
 
 use eleven_snapshot::Namespace;
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::io::Errno;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::{ReadError, mounts};
@@ -64,7 +66,11 @@ impl NamespaceHandle {
     }
 
     fn open(path: &Path) -> Result<Self, ReadError> {
-        let file = File::open(path).map_err(|error| ReadError::file(path, error))?;
+        // Without waiting: a FIFO would make us wait for somebody to write to it.
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let file = openat(CWD, path, flags, Mode::empty())
+            .map(File::from)
+            .map_err(|error| ReadError::file(path, error.into()))?;
         // What is left of a name under /run/netns whose mount is gone is an ordinary file.
         if rustix::fs::fstatfs(&file).is_ok_and(|system| system.f_type as u64 != NAMESPACE_FILES) {
             return Err(ReadError::file(path, io::Error::new(io::ErrorKind::NotFound, "it is no namespace")));
@@ -177,9 +183,21 @@ fn open_all() -> Result<(Vec<NamespaceHandle>, Vec<String>), ReadError> {
     let own_inode = own.namespace.inode;
     let mut found = BTreeMap::from([(own_inode, own)]);
     let mut unreadable = 0_u64;
+    // A namespace that has gone is none; any other that cannot be opened is one missing.
+    let mut missing: Vec<String> = Vec::new();
+    let mut open = |path: &Path| match NamespaceHandle::open(path) {
+        Ok(handle) => Some(handle),
+        Err(error) => {
+            let has_gone = matches!(&error, ReadError::File { source, .. }
+                if matches!(source.kind(), io::ErrorKind::NotFound)
+                    || source.raw_os_error() == Some(Errno::SRCH.raw_os_error()));
+            missing.extend((!has_gone).then(|| error.to_string()));
+            None
+        }
+    };
 
     for name in named_files() {
-        if let Ok(handle) = NamespaceHandle::open(&Path::new(NAMED).join(&name)) {
+        if let Some(handle) = open(&Path::new(NAMED).join(&name)) {
             let entry = found.entry(handle.namespace.inode).or_insert(handle);
             entry.set_name(Some(name));
         }
@@ -196,13 +214,13 @@ fn open_all() -> Result<(Vec<NamespaceHandle>, Vec<String>), ReadError> {
         };
         if let Some(known) = found.get_mut(&inode) {
             known.namespace.pid = Some(known.namespace.pid.map_or(pid, |lowest| lowest.min(pid)));
-        } else if let Ok(mut handle) = NamespaceHandle::open(Path::new(&path)) {
+        } else if let Some(mut handle) = open(Path::new(&path)) {
             handle.namespace.pid = Some(pid);
             found.insert(inode, handle);
         }
     }
     for path in bind_mounts() {
-        if let Ok(mut handle) = NamespaceHandle::open(&path) {
+        if let Some(mut handle) = open(&path) {
             let inode = handle.namespace.inode;
             handle.namespace.path = Some(path.display().to_string());
             found.entry(inode).or_insert(handle);
@@ -211,11 +229,15 @@ fn open_all() -> Result<(Vec<NamespaceHandle>, Vec<String>), ReadError> {
     // The own namespace comes first, the others by number.
     let mut handles: Vec<_> = found.into_values().collect();
     handles.sort_by_key(|handle| (!handle.is_own, handle.namespace.inode));
-    let notes = (unreadable > 0).then(|| {
+    let mut notes = Vec::new();
+    if unreadable > 0 {
         let processes = if unreadable == 1 { "process" } else { "processes" };
-        format!("the network namespaces of {unreadable} {processes} could not be looked at")
-    });
-    Ok((handles, notes.into_iter().collect()))
+        notes.push(format!("the network namespaces of {unreadable} {processes} could not be looked at"));
+    }
+    if let Some(first) = missing.first() {
+        notes.push(format!("{} namespaces are left out: {first}", missing.len()));
+    }
+    Ok((handles, notes))
 }
 
 fn named_files() -> Vec<String> {

@@ -21,10 +21,10 @@ const LARGE: u64 = 150_000;
 /// How sockets are read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ReaderChoice {
-    /// The best there is: BPF to count a large host, netlink, `/proc` where that is refused.
+    /// The best there is: BPF on a large host, else netlink, `/proc` where that is refused.
     #[default]
     Auto,
-    /// BPF iterators, and netlink for rows.
+    /// BPF iterators, and netlink for what they do not tell.
     Bpf,
     /// sock_diag.
     Netlink,
@@ -78,9 +78,9 @@ impl ReadReport {
             many => format!("{many} sockets show no owner"),
         };
         let why = if rustix::process::geteuid().is_root() {
-            "it is in another pid namespace, or the kernel itself"
+            "opened or closed while this was read, in another pid namespace, or the kernel's own"
         } else {
-            "it is another user's; root sees more"
+            "another user's, which root sees, or opened or closed while this was read"
         };
         self.note(format!("{sockets}: {why}"));
     }
@@ -196,13 +196,15 @@ fn read_here(
     let mut note = None;
     if bpf_pays(choice, request) {
         match read_beside_bound(bpf::rows, request, labels, &mut counting) {
-            Ok(end) => return Ok((end, ReaderKind::Bpf, None)),
+            Ok((end, note)) => return Ok((end, ReaderKind::Bpf, note)),
             // Rows are out: reading them again from elsewhere would show them twice.
             Err(error) if choice != ReaderChoice::Auto || rows > 0 => return Err(error),
             Err(error) => {
                 note = Some(format!("sockets are read through netlink, which takes longer: {error}"))
             }
         }
+    } else if choice == ReaderChoice::Bpf {
+        note = Some("TCP_INFO, memory and options are read through netlink: BPF rows have none".to_owned());
     }
     if choice != ReaderChoice::Proc {
         let mut counting = |row: &Socket| {
@@ -212,25 +214,24 @@ fn read_here(
         let outcome = if is_large(request.states) {
             read_beside_bound(sock_diag::dump, request, labels, &mut counting)
         } else {
-            sock_diag::dump(request, labels, &mut counting)
+            sock_diag::dump(request, labels, &mut counting).map(|end| (end, None))
         };
         match outcome {
-            Ok(end) => return Ok((end, ReaderKind::Netlink, note)),
-            Err(error) if choice != ReaderChoice::Auto || rows > 0 => return Err(error),
-            Err(error) => {
-                note = Some(format!(
-                    "sockets are read from /proc/net/tcp, which shows no cookies, ages, interfaces and accept limits: {error}"
-                ));
-            }
+            Ok((end, bound_note)) => return Ok((end, ReaderKind::Netlink, note.or(bound_note))),
+            Err(error) if matches!(choice, ReaderChoice::Netlink) || rows > 0 => return Err(error),
+            Err(error) => note = Some(format!("{PROC_NOTE}: {error}")),
         }
     }
     let end = proc::sockets::read(request.states, request.family, labels, visitor)?;
-    Ok((end, ReaderKind::Proc, note))
+    Ok((end, ReaderKind::Proc, note.or_else(|| Some(PROC_NOTE.to_owned()))))
 }
 
-/// Whether the BPF iterator is the way to read rows. It has none of what takes
-/// an extension but the age, and a filter that
-/// the kernel runs during a dump saves more than it does.
+/// What `/proc` leaves out, said whenever it is read.
+const PROC_NOTE: &str = "sockets are read from /proc/net/tcp, which shows neither bound sockets nor cookies, \
+                         interfaces, marks, TCP_INFO, accept limits and the ages of connections";
+
+/// Whether the BPF iterator is the way to read rows. Of what takes an extension it has only
+/// the age, and a filter that the kernel runs during a dump saves more than it does.
 fn bpf_pays(choice: ReaderChoice, request: &Request) -> bool {
     let Extensions { tcp_info, congestion, memory_and_options, age: _ } = request.extensions;
     if tcp_info || congestion || memory_and_options {
@@ -255,13 +256,14 @@ type Read =
     fn(&Request, &mut Labels<'_>, &mut dyn FnMut(&Socket) -> ControlFlow<()>) -> Result<DumpEnd, ReadError>;
 
 /// Reads rows by `read`, and those that are only bound by a dump of their own beside it: it
-/// goes over every port in use, and a BPF iterator does not see them at all.
+/// goes over every port in use, and a BPF iterator does not see them at all. The second value
+/// says why bound sockets are missing, if they are.
 fn read_beside_bound(
     read: Read,
     request: &Request,
     labels: &mut Labels<'_>,
     visitor: &mut dyn FnMut(&Socket) -> ControlFlow<()>,
-) -> Result<DumpEnd, ReadError> {
+) -> Result<(DumpEnd, Option<String>), ReadError> {
     thread::scope(|scope| {
         let mut bound_labels = labels.fork();
         let here = Occupied::here();
@@ -272,28 +274,37 @@ fn read_beside_bound(
         let walked = Request { states: request.states.without(State::Closed), ..request.clone() };
         let mut end = read(&walked, labels, visitor)?;
         let bound = bound.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        for socket in bound {
+        let (sockets, note) = or_note(bound);
+        for socket in sockets {
             if end.stopped {
                 break;
             }
             end.rows += 1;
             end.stopped = visitor(&socket).is_break();
         }
-        Ok(end)
+        Ok((end, note))
     })
 }
 
-/// Sockets that are only bound; where sock_diag is missing there is no way to see them.
-fn bound_sockets(request: &Request, labels: &mut Labels<'_>) -> Vec<Socket> {
+/// Sockets that are only bound, as sock_diag tells; nothing else does.
+fn bound_sockets(request: &Request, labels: &mut Labels<'_>) -> Result<Vec<Socket>, ReadError> {
     let states = request.states.intersection(StateSet::EMPTY.with(State::Closed));
     let mut found = Vec::new();
     if !states.is_empty() {
-        let _ = sock_diag::dump(&Request { states, ..request.clone() }, labels, &mut |row| {
+        sock_diag::dump(&Request { states, ..request.clone() }, labels, &mut |row| {
             found.push(row.clone());
             ControlFlow::Continue(())
-        });
+        })?;
     }
-    found
+    Ok(found)
+}
+
+/// Bound sockets, or none and a sentence that says why.
+fn or_note(bound: Result<Vec<Socket>, ReadError>) -> (Vec<Socket>, Option<String>) {
+    match bound {
+        Ok(sockets) => (sockets, None),
+        Err(error) => (Vec::new(), Some(format!("sockets that are only bound are left out: {error}"))),
+    }
 }
 
 /// Counts sockets inside the kernel where that pays: on a large host, with the privilege to
@@ -335,7 +346,8 @@ pub fn count_groups(
             })
         });
         match counted {
-            Ok(Ok((groups, bound))) => {
+            Ok(Ok((groups, (bound, note)))) => {
+                notes.extend(note);
                 all.extend(groups.into_iter().chain(bound).map(|group| (Some(label.clone()), group)));
             }
             Err(error @ ReadError::EnterNamespace { .. }) if handles.len() > 1 => {
@@ -351,8 +363,8 @@ pub fn count_groups(
     Ok((Some(all), notes))
 }
 
-/// Bound sockets as groups.
-fn count_bound(keys: GroupKeys, states: StateSet) -> Vec<SocketGroup> {
+/// Bound sockets as groups, or none and a sentence that says why.
+fn count_bound(keys: GroupKeys, states: StateSet) -> (Vec<SocketGroup>, Option<String>) {
     let group = |row: Socket| SocketGroup {
         state: row.state,
         kind: row.kind,
@@ -365,5 +377,6 @@ fn count_bound(keys: GroupKeys, states: StateSet) -> Vec<SocketGroup> {
         count: 1,
     };
     let request = Request { states, ..Request::default() };
-    bound_sockets(&request, &mut Labels::new(None)).into_iter().map(group).collect()
+    let (sockets, note) = or_note(bound_sockets(&request, &mut Labels::new(None)));
+    (sockets.into_iter().map(group).collect(), note)
 }

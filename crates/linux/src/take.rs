@@ -75,7 +75,12 @@ impl Taking {
         };
         let mut held: FxHashMap<u32, Process> = FxHashMap::default();
         let mut counting = |socket: &Socket| {
+            let mut previous = None;
             for owner in &socket.owners {
+                // Owners are in the order of their ids; two descriptors are one socket.
+                if previous.replace(owner.pid) == Some(owner.pid) {
+                    continue;
+                }
                 held.entry(owner.pid)
                     .or_insert_with(|| Process {
                         pid: owner.pid,

@@ -1,6 +1,6 @@
 //! What changed between two snapshots.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -92,8 +92,11 @@ impl Diff {
             && has_cookies(before)
             && has_cookies(after);
 
-        let mut known: HashMap<Identity, &Socket> =
-            before.sockets.iter().map(|socket| (Identity::of(socket, matched_by_cookie), socket)).collect();
+        // Addresses may be shared (SO_REUSEPORT): then the first is matched with the first.
+        let mut known: HashMap<Identity, VecDeque<&Socket>> = HashMap::new();
+        for socket in &before.sockets {
+            known.entry(Identity::of(socket, matched_by_cookie)).or_default().push_back(socket);
+        }
         let mut diff = Self {
             elapsed_s,
             matched_by_cookie,
@@ -105,7 +108,8 @@ impl Diff {
             grew: Vec::new(),
         };
         for socket in &after.sockets {
-            match known.remove(&Identity::of(socket, matched_by_cookie)) {
+            let same = known.get_mut(&Identity::of(socket, matched_by_cookie)).and_then(VecDeque::pop_front);
+            match same {
                 None => diff.appeared.push(socket.clone()),
                 Some(old) => {
                     let change = Change::between(old, socket);
@@ -121,7 +125,12 @@ impl Diff {
         diff.vanished = before
             .sockets
             .iter()
-            .filter(|socket| known.remove(&Identity::of(socket, matched_by_cookie)).is_some())
+            .filter(|socket| {
+                // Those left over are the last of their addresses.
+                known
+                    .get(&Identity::of(socket, matched_by_cookie))
+                    .is_some_and(|left| left.iter().any(|other| std::ptr::eq(*other, *socket)))
+            })
             .cloned()
             .collect();
         diff.grew
@@ -207,4 +216,18 @@ fn count_counters(before: &Snapshot, after: &Snapshot, elapsed_s: f64) -> Vec<Co
         .collect();
     changes.sort_by_key(|change| std::cmp::Reverse((change.after - change.before).abs()));
     changes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sockets_that_share_an_address_are_told_apart_by_number() {
+        let listener = Socket { local_port: Some(80), ..Socket::new(State::Listen) };
+        let snapshot = |count| Snapshot { sockets: vec![listener.clone(); count], ..Snapshot::empty() };
+        assert!(Diff::between(&snapshot(5), &snapshot(5)).is_empty());
+        assert_eq!(Diff::between(&snapshot(5), &snapshot(2)).vanished.len(), 3);
+        assert_eq!(Diff::between(&snapshot(2), &snapshot(5)).appeared.len(), 3);
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error};
+use serde::de::{Deserialize, Deserializer};
 use serde::ser::{Serialize, SerializeSeq, Serializer};
 
 /// What a socket's buffers take, in bytes (`SO_MEMINFO`, `enum sk_meminfo` in
@@ -34,8 +34,11 @@ pub struct SocketMemory {
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub struct SocketOptions(u16);
 
+/// Not of the structure: `INET_DIAG_SKV6ONLY`, told of IPv6 sockets that listen or are bound.
+const V6_ONLY: u16 = 1 << 15;
+
 /// Bits of the structure's two bytes, lowest first, and the options behind them.
-const OPTIONS: [(u16, &str); 11] = [
+const OPTIONS: [(u16, &str); 12] = [
     (1 << 0, "recverr"),
     (1 << 1, "is_icsk"),
     (1 << 2, "freebind"),
@@ -47,13 +50,20 @@ const OPTIONS: [(u16, &str); 11] = [
     (1 << 8, "bind_address_no_port"),
     (1 << 9, "recverr_rfc4884"),
     (1 << 10, "defer_connect"),
+    (V6_ONLY, "v6only"),
 ];
 
 impl SocketOptions {
     /// From the two bytes of the structure; bits of options unknown here are dropped.
     pub fn from_bytes(bytes: [u8; 2]) -> Self {
         let known = OPTIONS.iter().fold(0, |known, (bit, _)| known | bit);
-        Self(u16::from_le_bytes(bytes) & known)
+        Self(u16::from_le_bytes(bytes) & known & !V6_ONLY)
+    }
+
+    /// The same, and `v6only` if so.
+    #[must_use]
+    pub fn with_v6_only(self, v6_only: bool) -> Self {
+        Self(if v6_only { self.0 | V6_ONLY } else { self.0 })
     }
 
     /// Names of the options in effect, as the kernel spells them.
@@ -81,11 +91,9 @@ impl Serialize for SocketOptions {
 impl<'de> Deserialize<'de> for SocketOptions {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let names = Vec::<String>::deserialize(deserializer)?;
-        names.iter().try_fold(Self(0), |options, name| {
-            let row = OPTIONS.iter().find(|(_, known)| known == name);
-            row.map(|(bit, _)| Self(options.0 | bit))
-                .ok_or_else(|| D::Error::custom(format_args!("`{name}` is no socket option")))
-        })
+        // A name of a later release is passed over, as other unknown keys are.
+        let known = OPTIONS.iter().filter(|(_, name)| names.iter().any(|given| given == name));
+        Ok(Self(known.fold(0, |bits, (bit, _)| bits | bit)))
     }
 }
 
@@ -99,6 +107,10 @@ mod tests {
         let json = serde_json::to_string(&options).unwrap();
         assert_eq!(json, r#"["is_icsk","transparent","bind_address_no_port"]"#);
         assert_eq!(serde_json::from_str::<SocketOptions>(&json).unwrap(), options);
-        assert!(serde_json::from_str::<SocketOptions>(r#"["nonsense"]"#).is_err());
+        let later = r#"["transparent","of_a_later_release"]"#;
+        assert_eq!(
+            serde_json::from_str::<SocketOptions>(later).unwrap().names().collect::<Vec<_>>(),
+            ["transparent"]
+        );
     }
 }

@@ -12,7 +12,7 @@ use crate::{Counters, Socket};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReaderKind {
-    /// A BPF iterator, counting inside the kernel.
+    /// BPF iterators.
     Bpf,
     /// sock_diag over netlink.
     Netlink,

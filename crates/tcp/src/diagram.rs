@@ -38,6 +38,12 @@ impl Edge {
         labels
     }
 
+    /// The same arrow for accidents only (resets, aborts, timeouts); `None` without any.
+    pub fn accidents(&self) -> Option<Self> {
+        let rules: Vec<_> = self.rules.iter().copied().filter(|rule| !is_ordinary(rule)).collect();
+        (!rules.is_empty()).then_some(Self { rules, ..*self })
+    }
+
     /// Whether the life of a connection without accidents can pass here.
     pub fn is_ordinary(&self) -> bool {
         self.rules.iter().any(|rule| is_ordinary(rule))

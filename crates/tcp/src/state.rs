@@ -107,7 +107,7 @@ const SPELLINGS: [Spelling; 11] = [
         netstat: "CLOSED",
         rfc: "CLOSED",
         ss: "UNCONN",
-        aliases: &["close", "unconnected"],
+        aliases: &["close", "unconnected", "boundinactive"],
     },
 ];
 

@@ -11,7 +11,7 @@ use eleven_tcp::State;
 use rustc_hash::FxHashMap;
 use serde_json::{Map, Value, json};
 
-use super::{labelling, language, parse_filter, request};
+use super::{labelling, language, nothing_found, owners_for_cgroups, parse_filter, request};
 use crate::cli::{CountArgs, Format, Global};
 use crate::fields::{Field, FieldValue, Needs};
 use crate::filter::Filter;
@@ -30,6 +30,9 @@ pub(super) fn run(global: &Global, args: &CountArgs) -> anyhow::Result<()> {
     let counted = count(global, &keys, &filter)?;
     for text in &counted.notes {
         note(text);
+    }
+    if counted.total == 0 {
+        note(&nothing_found(global, &filter));
     }
     let output = Output::open(global)?;
     print(output, &keys, &counted, args.limit, language(global))
@@ -58,7 +61,8 @@ fn count(global: &Global, keys: &[&'static Field], filter: &Filter) -> anyhow::R
             return Ok(groups.finish(Some(ReaderKind::Bpf), notes));
         }
     }
-    let needs = keys.iter().map(|key| key.needs).fold(Needs::default(), Needs::union);
+    let mut needs = keys.iter().map(|key| key.needs).fold(Needs::default(), Needs::union);
+    needs.labelling.owners |= owners_for_cgroups(filter, needs);
     let request = request(global, filter, needs);
     let labelling = labelling(filter, needs);
     let report = read_sockets(&global.netns, global.reader.into(), &request, labelling, &mut |socket| {
@@ -238,7 +242,9 @@ fn total_line(counted: &Counted, shown: usize, paint: Paint) -> String {
     let mut line =
         format!("{} socket{}", text::thousands(counted.total), if counted.total == 1 { "" } else { "s" });
     if shown < counted.groups.len() {
-        line.push_str(&format!(" in {} groups, {shown} shown", text::thousands(counted.groups.len() as u64)));
+        let groups = counted.groups.len() as u64;
+        let plural = if groups == 1 { "" } else { "s" };
+        line.push_str(&format!(" in {} group{plural}, {shown} shown", text::thousands(groups)));
     }
     paint.text(Style::Dim, &line)
 }

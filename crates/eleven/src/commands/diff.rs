@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use eleven_linux::Taking;
-use eleven_linux::namespace::NamespaceChoice;
+use eleven_linux::namespace::{NamespaceChoice, NamespaceHandle};
 use eleven_snapshot::{Change, CountChange, Diff, Snapshot, Socket};
 use serde_json::json;
 
@@ -51,11 +51,21 @@ fn read(path: &Path) -> anyhow::Result<Snapshot> {
 
 /// The moment is to be compared like with like: a snapshot of all namespaces with all.
 fn namespaces_of(global: &Global, before: &Snapshot) -> NamespaceChoice {
-    if global.netns == NamespaceChoice::This && before.namespaces.len() > 1 {
-        NamespaceChoice::All
-    } else {
-        global.netns.clone()
+    let own = || NamespaceHandle::own().ok().map(|own| own.namespace.inode);
+    match before.namespaces.as_slice() {
+        _ if global.netns != NamespaceChoice::This => global.netns.clone(),
+        [only] if Some(only.namespace.inode) != own() && is_this_boot(before) => {
+            NamespaceChoice::One(only.namespace.label.to_string())
+        }
+        [_, _, ..] => NamespaceChoice::All,
+        _ => NamespaceChoice::This,
     }
+}
+
+/// Whether a snapshot was taken since this host was started: else its namespaces are others.
+fn is_this_boot(snapshot: &Snapshot) -> bool {
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    snapshot.boot_id.as_deref() == Some(boot.trim())
 }
 
 fn print(mut output: Output, diff: &Diff, limit: usize) -> anyhow::Result<()> {

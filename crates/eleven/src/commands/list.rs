@@ -6,17 +6,19 @@ use std::ops::ControlFlow;
 use eleven_linux::namespace::NamespaceChoice;
 use eleven_linux::read_sockets;
 use eleven_snapshot::{Socket, TcpInfo};
+use eleven_tcp::State;
 
-use super::{WrongUsage, labelling, parse_filter, request, say_notes};
+use super::{WrongUsage, labelling, nothing_found, owners_for_cgroups, parse_filter, request, say_notes};
 use crate::cli::{Format, Global, ListArgs};
 use crate::fields::{self, Field, FieldValue, Needs, Sort};
+use crate::filter::Filter;
 use crate::output::{Column, CsvRecords, JsonRecords, Output, Style, Table, note};
 
 pub(super) fn run(global: &Global, args: &ListArgs) -> anyhow::Result<()> {
     let filter = parse_filter(&args.filter.filter)?;
     let columns =
         fields::columns(&args.columns, global.netns != NamespaceChoice::This).map_err(WrongUsage::Other)?;
-    let mut wanted = needs(args, global.format, &columns);
+    let mut wanted = needs(args, global.format, &columns, &filter);
     if args.no_owners {
         wanted.labelling.owners = false;
     }
@@ -68,20 +70,17 @@ pub(super) fn run(global: &Global, args: &ListArgs) -> anyhow::Result<()> {
         rows.finish()?;
     }
     say_notes(&report?);
-    if is_table && !written {
-        note(if filter.is_everything() {
-            "there is no TCP socket here"
-        } else {
-            "no socket matches the filter"
-        });
+    if is_table && !written && args.limit != Some(0) {
+        note(&nothing_found(global, &filter));
     }
     Ok(())
 }
 
 /// What has to be read for the output.
-fn needs(args: &ListArgs, format: Format, columns: &[&'static Field]) -> Needs {
+fn needs(args: &ListArgs, format: Format, columns: &[&'static Field], filter: &Filter) -> Needs {
     let mut needs = columns.iter().map(|column| column.needs).fold(Needs::default(), Needs::union);
     needs = args.sort.map_or(needs, |sort| needs.union(sort.field.needs));
+    needs.labelling.owners |= owners_for_cgroups(filter, needs);
     // Records for programs carry everything that costs little.
     if matches!(format, Format::Json | Format::Ndjson) {
         needs.labelling.owners = true;
@@ -187,7 +186,11 @@ fn info_line(socket: &Socket) -> String {
     let Some(info) = &socket.tcp_info else { return String::new() };
     let mut line = socket.congestion.as_deref().unwrap_or_default().to_owned();
     for field in TcpInfo::fields() {
-        if let Some(value) = info.value(field).filter(|value| *value != 0) {
+        // Of a listener the kernel puts the accept queue here, which has its own columns; all
+        // ones is "no limit".
+        let is_other = socket.state == State::Listen && matches!(field.name, "tcpi_unacked" | "tcpi_sacked");
+        let value = info.value(field).filter(|value| !matches!(*value, 0 | u64::MAX) && !is_other);
+        if let Some(value) = value.filter(|_| field.name != "tcpi_state") {
             if !line.is_empty() {
                 line.push(' ');
             }

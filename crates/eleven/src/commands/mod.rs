@@ -17,7 +17,7 @@ use clap::Parser;
 use eleven_knowledge::Language;
 use eleven_linux::namespace::NamespaceChoice;
 use eleven_linux::sock_diag::{Extensions, Request};
-use eleven_linux::{Labelling, ReadError, ReadReport};
+use eleven_linux::{Cgroups, Labelling, ReadError, ReadReport};
 use eleven_snapshot::Family;
 
 use crate::cli::{Cli, Command, Global};
@@ -46,7 +46,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             if let Some(WrongUsage::Filter(filter)) = usage {
                 note(&format!("the filter is not understood\n\n{}", filter.render()));
             } else {
-                note(&format!("{}{}", chain(&error), hint(&error)));
+                // What is read from has its name in the error; only the output has none.
+                let place = if error.is::<io::Error>() { "cannot write to standard output: " } else { "" };
+                note(&format!("{place}{}{}", chain(&error), hint(&error)));
             }
             // A namespace that does not exist is a word that is wrong, not a failure.
             let wrong =
@@ -163,6 +165,25 @@ fn labelling(filter: &Filter, wanted: Needs) -> Labelling {
         owners: wanted.labelling.owners || needs.owners,
         cgroups: wanted.labelling.cgroups || needs.cgroup || needs.container,
     }
+}
+
+/// Whether the control groups that are asked for can only be told by owners: where the
+/// unified hierarchy, whose ids sockets bear, is not all there is.
+fn owners_for_cgroups(filter: &Filter, wanted: Needs) -> bool {
+    let needs = filter.needs();
+    (wanted.labelling.cgroups || needs.cgroup || needs.container) && Cgroups::default().may_need_owners()
+}
+
+/// What to say when there is nothing to show.
+fn nothing_found(global: &Global, filter: &Filter) -> String {
+    let hint = if filter.needs().netns && global.netns == NamespaceChoice::This {
+        "; `--netns all` looks into every network namespace"
+    } else {
+        ""
+    };
+    let what =
+        if filter.is_everything() { "there is no TCP socket here" } else { "no socket matches the filter" };
+    format!("{what}{hint}")
 }
 
 /// Says what a reading left out.

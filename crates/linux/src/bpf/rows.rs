@@ -13,7 +13,7 @@ use crate::labels::{Labels, RowFacts};
 use crate::netlink::{read_u16, read_u32, read_u64};
 use crate::proc::sysctl;
 use crate::ring::{self, Filled};
-use crate::sock_diag::{DumpEnd, Request};
+use crate::sock_diag::{DumpEnd, DuplicateFilter, Request};
 use crate::{ReadError, classify};
 
 static OBJECT: &[u8] = include_bytes_aligned!("../../../../bpf/rows.bpf.o");
@@ -32,7 +32,8 @@ const HAS_RECEIVED_AGO: u8 = 1 << 3;
 /// that are only bound: the iterator does not walk their table.
 ///
 /// # Errors
-/// [`ReadError::Bpf`] where the kernel refuses the program; before the first row.
+/// [`ReadError::Bpf`] where the kernel refuses the program, before the first row, or the
+/// iterator breaks off.
 pub(crate) fn rows(
     request: &Request,
     labels: &mut Labels<'_>,
@@ -48,6 +49,8 @@ pub(crate) fn rows(
     let mut row = Socket::new(State::Closed);
     let mut end = DumpEnd::default();
     let units = Units::read();
+    // Older kernels resume the walk by position, as a dump does.
+    let mut seen = DuplicateFilter::default();
     let consume = |bytes: &[u8]| {
         Ok(records.feed(bytes, &mut |record| {
             if fill_row(record, &units, labels, &mut row).is_none() {
@@ -55,6 +58,10 @@ pub(crate) fn rows(
                 return ControlFlow::Continue(());
             }
             if request.family.is_some_and(|family| family != row.family) {
+                return ControlFlow::Continue(());
+            }
+            if row.cookie.is_some_and(|cookie| !seen.is_new(cookie)) {
+                end.duplicates += 1;
                 return ControlFlow::Continue(());
             }
             end.rows += 1;
@@ -99,7 +106,7 @@ impl Units {
     }
 
     fn keepalive(&self, time: u32, interval: u32, probes: u8) -> Keepalive {
-        let seconds = |jiffies: u32| (self.ms(jiffies.into()) / 1000) as u32;
+        let seconds = |jiffies: u32| ((self.ms(jiffies.into()) + 500) / 1000) as u32;
         // 0 is "not set on this socket": the namespace's value holds.
         let or_default = |value: u32, default: Option<u32>| if value == 0 { default } else { Some(value) };
         Keepalive {

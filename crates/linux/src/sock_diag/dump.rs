@@ -40,12 +40,30 @@ impl DumpEnd {
 
 /// Dumps the sockets of the calling thread's network namespace to `visitor`.
 ///
-/// One [`Socket`] value is filled again for every row; clone what is to be kept.
+/// One [`Socket`] value is filled again for every row; clone what is to be kept. The filter
+/// program is left out where the kernel refuses it: more rows come then, not fewer.
 ///
 /// # Errors
 /// [`ReadError::NoSockDiag`] when the kernel has no TCP diagnosis, [`ReadError::Netlink`]
 /// when a system call fails. Rows seen before the error have reached the visitor.
 pub fn dump(
+    request: &Request,
+    labels: &mut Labels<'_>,
+    visitor: &mut dyn FnMut(&Socket) -> ControlFlow<()>,
+) -> Result<DumpEnd, ReadError> {
+    match dump_as_asked(request, labels, visitor) {
+        // The kernel does not know an operation of the filter program, or its caller lacks
+        // the privilege for one. Whoever gave the program filters again, so it may be left out.
+        Err(ReadError::Netlink { source, .. })
+            if request.bytecode.is_some() && (is_unsupported(&source) || is_refused(&source)) =>
+        {
+            dump_as_asked(&Request { bytecode: None, ..request.clone() }, labels, visitor)
+        }
+        outcome => outcome,
+    }
+}
+
+fn dump_as_asked(
     request: &Request,
     labels: &mut Labels<'_>,
     visitor: &mut dyn FnMut(&Socket) -> ControlFlow<()>,
@@ -72,6 +90,10 @@ pub fn dump(
         }
         outcome => outcome.map(|()| walk.end),
     }
+}
+
+fn is_refused(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(rustix::io::Errno::PERM.raw_os_error())
 }
 
 fn is_unsupported(error: &io::Error) -> bool {

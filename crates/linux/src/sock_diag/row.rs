@@ -22,6 +22,8 @@ pub(super) const ATTRIBUTE_MEMORY: u16 = 7;
 const ATTRIBUTE_OPTIONS: u16 = 22;
 /// `INET_DIAG_SHUTDOWN`.
 const ATTRIBUTE_SHUTDOWN: u16 = 8;
+/// `INET_DIAG_SKV6ONLY`.
+const ATTRIBUTE_V6_ONLY: u16 = 11;
 /// `INET_DIAG_MARK`.
 const ATTRIBUTE_MARK: u16 = 15;
 /// `INET_DIAG_CGROUP_ID`.
@@ -37,6 +39,7 @@ struct Optional<'a> {
     congestion: Option<&'a [u8]>,
     memory: Option<&'a [u8]>,
     options: Option<[u8; 2]>,
+    v6_only: bool,
     shutdown: Option<u8>,
     mark: Option<u32>,
     cgroup_id: Option<u64>,
@@ -50,6 +53,7 @@ impl<'a> Optional<'a> {
             match kind {
                 ATTRIBUTE_INFO => found.info = Some(value),
                 ATTRIBUTE_CONGESTION => found.congestion = Some(value),
+                ATTRIBUTE_V6_ONLY => found.v6_only = value.first().is_some_and(|on| *on != 0),
                 ATTRIBUTE_MEMORY => found.memory = Some(value),
                 ATTRIBUTE_OPTIONS => found.options = value.first_chunk().copied(),
                 ATTRIBUTE_SHUTDOWN => found.shutdown = value.first().copied(),
@@ -120,7 +124,10 @@ pub(crate) fn parse_row(body: &[u8], wanted: Extensions, labels: &mut Labels<'_>
         _ => None,
     };
     row.memory = optional.memory.and_then(memory).map(Box::new);
-    row.options = optional.options.filter(|_| wanted.memory_and_options).map(SocketOptions::from_bytes);
+    row.options = optional
+        .options
+        .filter(|_| wanted.memory_and_options)
+        .map(|bytes| SocketOptions::from_bytes(bytes).with_v6_only(optional.v6_only));
     let facts = RowFacts {
         uid: classify::uid(row, word(64)),
         interface: word(40),

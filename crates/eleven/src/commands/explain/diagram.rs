@@ -48,8 +48,10 @@ pub(super) fn print_whole(output: &mut Output, language: Language) -> io::Result
             writeln!(output, "{}", paint_states(paint, line))?;
         }
         writeln!(output, "\n{}", paint.text(Style::Bold, heading("accidents", language)))?;
-        for edge in edges().iter().filter(|edge| !is_drawn(edge)) {
-            print_edge(output, edge)?;
+        // Of an arrow in the picture, what it can stand for besides.
+        let besides = |edge: Edge| if is_drawn(&edge) { edge.accidents() } else { Some(edge) };
+        for edge in edges().into_iter().filter_map(besides) {
+            print_edge(output, &edge)?;
         }
     } else {
         for edge in edges() {
@@ -124,7 +126,7 @@ fn around(state: State) -> Vec<String> {
     let name = state.as_str();
     let from_width = into.iter().map(|edge| edge.from.as_str().len()).max().unwrap_or(0);
     let label_width =
-        into.iter().chain(&out).flat_map(shown_labels).map(|label| label.len()).max().unwrap_or(0);
+        into.iter().chain(&out).flat_map(Edge::labels).map(|label| label.len()).max().unwrap_or(0);
     // The trunk that carries the arrows runs through the middle of the box.
     let trunk = (from_width + label_width + 9).max(name.len() / 2 + 4);
     let box_start = trunk - name.len() / 2 - 2;
@@ -133,7 +135,7 @@ fn around(state: State) -> Vec<String> {
 
     let mut first = true;
     for edge in &into {
-        for (index, label) in shown_labels(edge).into_iter().enumerate() {
+        for (index, label) in edge.labels().into_iter().enumerate() {
             let dash = dash(edge);
             let from = if index == 0 { edge.from.as_str() } else { "" };
             let used = 2 + from_width + 1 + 3 + label.len() + 1;
@@ -158,7 +160,7 @@ fn around(state: State) -> Vec<String> {
     let rows: Vec<(usize, &Edge, String)> = out
         .iter()
         .flat_map(|edge| {
-            shown_labels(edge).into_iter().enumerate().map(move |(index, label)| (index, edge, label))
+            edge.labels().into_iter().enumerate().map(move |(index, label)| (index, edge, label))
         })
         .collect();
     let out_width = rows.iter().map(|(_, _, label)| label.len()).max().unwrap_or(0);
@@ -178,14 +180,6 @@ fn around(state: State) -> Vec<String> {
 /// An ordinary arrow is drawn through, an accident's is dotted.
 fn dash(edge: &Edge) -> &'static str {
     if edge.is_ordinary() { "─" } else { "┄" }
-}
-
-/// Inscriptions of an arrow that are worth a line each: of an ordinary one those of its
-/// ordinary rules, else all.
-fn shown_labels(edge: &Edge) -> Vec<String> {
-    let mut labels = edge.labels();
-    labels.truncate(3);
-    labels
 }
 
 #[cfg(test)]

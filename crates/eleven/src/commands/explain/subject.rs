@@ -1,5 +1,6 @@
 //! What the words of `eleven explain` mean.
 
+use eleven_knowledge::Language;
 use eleven_tcp::rules::{Event, RULES, applicable, segment_rules};
 use eleven_tcp::{Flags, Rule, State, diagram};
 
@@ -30,7 +31,10 @@ pub(super) fn all_states() -> Vec<Subject> {
 /// # Errors
 /// A sentence about the first word that means nothing, with the nearest that does.
 pub(super) fn parse(words: &[String]) -> Result<Vec<Subject>, String> {
-    if let Some(transition) = parse_transition(words) {
+    // `'FIN_WAIT1 FIN+ACK'` in quotes is the same as without.
+    let split: Vec<String> =
+        words.iter().flat_map(|word| word.split_whitespace()).map(str::to_owned).collect();
+    if let Some(transition) = parse_transition(&split) {
         return Ok(vec![transition]);
     }
     words.iter().map(|word| parse_word(word)).collect()
@@ -67,6 +71,7 @@ fn parse_event(text: &str) -> Option<Event> {
         "write" => Some(Event::Send),
         "read" | "recv" => Some(Event::Receive),
         "half close" => Some(Event::Shutdown),
+        "2msl" => Some(Event::TimeWaitTimeout),
         "rto" | "timeout" => Some(Event::RetransmissionTimeout),
         "icmp" => Some(Event::IcmpHardError),
         _ => None,
@@ -79,6 +84,16 @@ fn parse_event(text: &str) -> Option<Event> {
     })
 }
 
+/// Whether `text` is the sentence the C library prints for an errno, in either language.
+fn is_title_of(text: &str, errno: &str) -> bool {
+    // No other word has blanks in it, or Chinese: the texts need not be read for those.
+    (text.contains(' ') || !text.is_ascii())
+        && Language::ALL.into_iter().any(|language| {
+            eleven_knowledge::errno(errno, language)
+                .is_some_and(|(_, words)| words.title.eq_ignore_ascii_case(text))
+        })
+}
+
 fn parse_word(word: &str) -> Result<Subject, String> {
     if let Ok(state) = word.parse() {
         return Ok(Subject::State(state));
@@ -87,16 +102,23 @@ fn parse_word(word: &str) -> Result<Subject, String> {
         return Ok(Subject::Errno(name));
     }
     let errnos = eleven_knowledge::errno_names();
-    let upper = word.to_ascii_uppercase();
+    let upper = match word.to_ascii_uppercase().as_str() {
+        // Two names of one number.
+        "EWOULDBLOCK" => "EAGAIN".to_owned(),
+        upper => upper.to_owned(),
+    };
     if errnos.contains(&upper) {
         return Ok(Subject::Errno(upper));
     }
     let sysctls: Vec<String> = eleven_knowledge::sysctls().into_keys().collect();
     // `tcp_fin_timeout`, `net.ipv4.tcp_fin_timeout`, and the path form with slashes.
-    let dotted = word.replace('/', ".");
+    let dotted = word.strip_prefix("/proc/sys/").unwrap_or(word).replace('/', ".");
     let is_named = |name: &&String| **name == dotted || name.rsplit('.').next() == Some(&dotted);
     if let Some(name) = sysctls.iter().find(is_named) {
         return Ok(Subject::Sysctl(name.clone()));
+    }
+    if let Some(name) = errnos.iter().find(|name| is_title_of(word, name)) {
+        return Ok(Subject::Errno(name.clone()));
     }
     let codes = eleven_knowledge::finding_codes();
     let code = word.to_ascii_lowercase().replace('_', "-");
