@@ -6,7 +6,7 @@ use std::io::{self, Read, Write};
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use crate::{Snapshot, Socket};
+use crate::{NamespaceState, Snapshot, Socket};
 
 /// Version of the layout that [`write()`] writes and [`read`] understands.
 /// It rises when a reader of the old version would misunderstand the new one;
@@ -61,13 +61,13 @@ where
     F: FnOnce(&mut (dyn FnMut(&Socket) -> io::Result<()> + Send)) -> Result<Tail, E>,
     E: From<io::Error>,
 {
-    // The head is the object without its closing brace and without the keys that follow.
-    let mut head = serde_json::to_value(snapshot).map_err(io::Error::from)?;
-    if let Some(object) = head.as_object_mut() {
-        for key in ["sockets", "reader", "notes", "processes", "socket_count", "eleven_snapshot"] {
-            object.remove(key);
-        }
-    }
+    let head = Head {
+        taken_at_s: snapshot.taken_at_s,
+        host: &snapshot.host,
+        kernel: &snapshot.kernel,
+        boot_id: snapshot.boot_id.as_deref(),
+        namespaces: &snapshot.namespaces,
+    };
     let head = serde_json::to_string(&head).map_err(io::Error::from)?;
     // The version comes first, so that a reader knows it before anything else.
     write!(out, "{{\"eleven_snapshot\":{FORMAT_VERSION},{},\n\"sockets\":[", &head[1..head.len() - 1])?;
@@ -89,6 +89,16 @@ where
     )?;
     out.flush()?;
     Ok(count)
+}
+
+/// The keys that stand before the sockets, beside the version.
+#[derive(serde::Serialize)]
+struct Head<'a> {
+    taken_at_s: f64,
+    host: &'a str,
+    kernel: &'a str,
+    boot_id: Option<&'a str>,
+    namespaces: &'a [NamespaceState],
 }
 
 /// What is known only after the last socket.
