@@ -159,10 +159,11 @@ fn what_is_no_snapshot_is_refused_with_the_reason() {
 fn a_place_that_cannot_be_written_is_named() {
     let directory = tempfile::tempdir().expect("a place for files");
     let missing = path_of(directory.path(), "missing/file");
-    run(&["snapshot", "-o", &missing]).fails(1, &["cannot write the snapshot", &missing, "No such file"]);
+    run(&["snapshot", "-o", &missing])
+        .fails(1, &["eleven: cannot write the snapshot", &missing, "No such file"]);
     let place = directory.path().to_str().expect("a plain path");
     run(&["snapshot", "-o", place]).fails(1, &["cannot write the snapshot", "Is a directory"]);
-    run(&["man", "-o", &missing]).fails(1, &["cannot write manual pages into", &missing]);
+    run(&["man", "-o", &missing]).fails(1, &["eleven: cannot write manual pages into", &missing]);
     // What failed leaves nothing behind.
     assert_eq!(fs::read_dir(place).expect("it is there").count(), 0);
 }

@@ -46,8 +46,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             if let Some(WrongUsage::Filter(filter)) = usage {
                 note(&format!("the filter is not understood\n\n{}", filter.render()));
             } else {
-                // What is read from has its name in the error; only the output has none.
-                let place = if error.is::<io::Error>() { "cannot write to standard output: " } else { "" };
+                // A file's error says which file, as a context around it; the output's is bare.
+                let is_bare = error.chain().next().is_some_and(<dyn std::error::Error>::is::<io::Error>);
+                let place = if is_bare { "cannot write to standard output: " } else { "" };
                 note(&format!("{place}{}{}", chain(&error), hint(&error)));
             }
             // A namespace that does not exist is a word that is wrong, not a failure.
