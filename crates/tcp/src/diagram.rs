@@ -4,6 +4,10 @@
 //! without changing state. Here every change of state is an edge; [`Edge::is_ordinary`]
 //! tells those apart that the life of a connection without accidents uses.
 
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 use core::fmt::Write as _;
 
 use crate::rules::{Action, Condition, Event, RULES};

@@ -11,14 +11,24 @@
 //!   and what Linux does differently.
 //! - [`diagram`]: the state diagram, drawn from the rules.
 
+#![cfg_attr(not(any(test, feature = "std")), no_std)]
+
+extern crate alloc;
+
 pub mod diagram;
 mod flags;
+mod pair;
+pub mod policy;
 pub mod rules;
 mod seq;
 mod state;
 mod suggest;
+mod time;
 
 pub use flags::{FlagRule, Flags, FlagsClass, Legality, ParseFlagsError, Verdict};
+pub use pair::FourTuple;
+pub use policy::Policy;
 pub use rules::Rule;
 pub use seq::{ReceiveWindow, SeqNumber};
 pub use state::{ParseStateError, State, StateSet};
+pub use time::Instant;

@@ -1,7 +1,9 @@
 //! The eleven states (RFC 9293 §3.3.2), their spellings and kernel numbers.
 
-use std::fmt;
-use std::str::FromStr;
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use core::fmt;
+use core::str::FromStr;
 
 use crate::suggest::edit_distance;
 
@@ -235,7 +237,7 @@ impl fmt::Display for ParseStateError {
     }
 }
 
-impl std::error::Error for ParseStateError {}
+impl core::error::Error for ParseStateError {}
 
 impl FromStr for State {
     type Err = ParseStateError;

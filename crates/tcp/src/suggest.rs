@@ -1,5 +1,7 @@
 //! How far a mistyped word is from one that would have been understood.
 
+use alloc::vec::Vec;
+
 /// Levenshtein distance, for suggestions only; the inputs are short words.
 pub(crate) fn edit_distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();

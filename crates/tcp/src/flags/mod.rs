@@ -1,5 +1,9 @@
 //! The control flags of a segment (RFC 9293 §3.1) and the spellings of their combinations.
 
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt;
 use core::str::FromStr;
 

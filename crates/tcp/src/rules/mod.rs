@@ -40,6 +40,8 @@ pub use event::{Event, EventKind};
 pub use rule::{Deviation, Rule};
 pub use table::{RULES, applicable, rules_from};
 
+use alloc::vec::Vec;
+
 use crate::{Flags, State};
 
 /// The rule with this id.
