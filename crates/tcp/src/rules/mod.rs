@@ -37,7 +37,7 @@ mod table;
 pub use action::{Action, Failure, ResetForm};
 pub use condition::{Condition, Facts, Guard, IMPLICATIONS};
 pub use event::{Event, EventKind};
-pub use rule::{Deviation, Rule};
+pub use rule::{Circumstance, Deviation, Rule};
 pub use table::{RULES, applicable, rules_from};
 
 use alloc::vec::Vec;
