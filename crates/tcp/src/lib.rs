@@ -7,6 +7,8 @@
 //! - [`State`]: the eleven states and every spelling of them.
 //! - [`Flags`]: the flags of a segment, and which combinations are legal.
 //! - [`SeqNumber`], [`ReceiveWindow`]: arithmetic in a space that wraps.
+//! - [`segment`]: segments with their options, read from bytes and written to them.
+//! - [`ip`]: as much of IP as TCP needs.
 //! - [`rules`]: what happens in which state, each rule with an id, its clause in the RFC
 //!   and what Linux does differently.
 //! - [`diagram`]: the state diagram, drawn from the rules.
@@ -17,18 +19,22 @@ extern crate alloc;
 
 pub mod diagram;
 mod flags;
+pub mod ip;
 mod pair;
 pub mod policy;
 pub mod rules;
+pub mod segment;
 mod seq;
 mod state;
 mod suggest;
 mod time;
 
 pub use flags::{FlagRule, Flags, FlagsClass, Legality, ParseFlagsError, Verdict};
+pub use ip::Ecn;
 pub use pair::FourTuple;
 pub use policy::Policy;
 pub use rules::Rule;
+pub use segment::{Options, SackBlock, SackBlocks, Segment, TcpOption, Text, Timestamps};
 pub use seq::{ReceiveWindow, SeqNumber};
 pub use state::{ParseStateError, State, StateSet};
 pub use time::Instant;

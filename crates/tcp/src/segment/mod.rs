@@ -1,0 +1,184 @@
+//! Segments: a TCP header, its options and the text behind it (RFC 9293 §3.1).
+
+use core::fmt;
+use core::net::IpAddr;
+
+use alloc::vec::Vec;
+
+use crate::{Flags, SeqNumber};
+
+pub(crate) mod checksum;
+mod options;
+mod text;
+
+pub use options::{Iter, NoRoom, Options, SackBlock, SackBlocks, TcpOption, Timestamps, UserTimeout};
+pub use text::Text;
+
+/// One segment, whose text is kept elsewhere.
+///
+/// The checksum is not part of it: [`Segment::emit`] computes one, [`Segment::verify_checksum`]
+/// judges the one that came. The length of the header follows from the options.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Segment<'a> {
+    /// The sender's port.
+    pub source_port: u16,
+    /// The receiver's port.
+    pub destination_port: u16,
+    /// SEG.SEQ: the number of the first byte of text, or of the SYN.
+    pub seq: SeqNumber,
+    /// SEG.ACK as on the wire: it means something only with the flag ACK.
+    pub ack: SeqNumber,
+    /// The control flags.
+    pub flags: Flags,
+    /// The three bits that are reserved (RFC 9293 §3.1: sent as zero, ignored when received), kept as found.
+    pub reserved: u8,
+    /// SEG.WND as on the wire, before any scaling.
+    pub window: u16,
+    /// SEG.UP as on the wire: it means something only with the flag URG.
+    pub urgent: u16,
+    /// The options.
+    pub options: Options,
+    /// The text.
+    pub text: Text<'a>,
+}
+
+/// The length of a header without options, in bytes.
+pub const HEADER_LENGTH: usize = 20;
+
+/// Bytes that are no segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ParseSegmentError {
+    /// There are fewer bytes than the shortest header has.
+    TooShort {
+        /// How many there are, less than 20.
+        length: usize,
+    },
+    /// The header calls itself shorter than the shortest is.
+    DataOffsetTooSmall {
+        /// The data offset in words of four bytes, 0 to 4.
+        words: u8,
+    },
+    /// The header calls itself longer than all the bytes there are.
+    DataOffsetBeyondEnd {
+        /// The data offset in words of four bytes, 6 to 15.
+        words: u8,
+        /// How many bytes there are.
+        length: usize,
+    },
+}
+
+impl fmt::Display for ParseSegmentError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooShort { length } => {
+                write!(f, "a TCP header has at least 20 bytes, and there are only {length}")
+            }
+            Self::DataOffsetTooSmall { words } => {
+                write!(f, "the data offset is {words} words, and a TCP header has at least 5")
+            }
+            Self::DataOffsetBeyondEnd { words, length } => {
+                write!(f, "the data offset of {words} words goes beyond the segment's {length} bytes")
+            }
+        }
+    }
+}
+
+impl core::error::Error for ParseSegmentError {}
+
+impl<'a> Segment<'a> {
+    /// SEG.LEN: how many sequence numbers it takes, SYN and FIN counted.
+    pub const fn len(&self) -> u32 {
+        let controls = self.flags.contains(Flags::SYN) as u32 + self.flags.contains(Flags::FIN) as u32;
+        // A text beyond 2³² bytes is in no segment.
+        (self.text.len() as u32).wrapping_add(controls)
+    }
+
+    /// Whether it takes no sequence number: no text, no SYN, no FIN.
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The sequence number behind its last.
+    pub fn end(&self) -> SeqNumber {
+        self.seq + self.len()
+    }
+
+    /// Reads the bytes of a segment. The checksum is not looked at.
+    ///
+    /// # Errors
+    /// If they hold no header; see [`ParseSegmentError`]. Options that make no sense are no error.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, ParseSegmentError> {
+        let length = bytes.len();
+        let Some((header, rest)) = bytes.split_first_chunk::<HEADER_LENGTH>() else {
+            return Err(ParseSegmentError::TooShort { length });
+        };
+        let &[s0, s1, d0, d1, q0, q1, q2, q3, a0, a1, a2, a3, offset, flags, w0, w1, _, _, u0, u1] = header;
+        let words = offset >> 4;
+        let Some(options) = (usize::from(words) * 4).checked_sub(HEADER_LENGTH) else {
+            return Err(ParseSegmentError::DataOffsetTooSmall { words });
+        };
+        let beyond_end = ParseSegmentError::DataOffsetBeyondEnd { words, length };
+        let (options, text) = rest.split_at_checked(options).ok_or(beyond_end)?;
+        Ok(Self {
+            source_port: u16::from_be_bytes([s0, s1]),
+            destination_port: u16::from_be_bytes([d0, d1]),
+            seq: SeqNumber(u32::from_be_bytes([q0, q1, q2, q3])),
+            ack: SeqNumber(u32::from_be_bytes([a0, a1, a2, a3])),
+            flags: Flags::from_bits(u16::from_be_bytes([offset, flags])),
+            reserved: (offset >> 1) & 0b111,
+            window: u16::from_be_bytes([w0, w1]),
+            urgent: u16::from_be_bytes([u0, u1]),
+            // Fifteen words less five never exceed the room there is.
+            options: Options::from_bytes(options).unwrap_or_default(),
+            text: Text::from(text),
+        })
+    }
+
+    /// Whether the checksum among the bytes of a segment is right.
+    ///
+    /// Fewer bytes than a header has are never right.
+    pub fn verify_checksum(bytes: &[u8], source: IpAddr, destination: IpAddr) -> bool {
+        let sum = checksum::fold(
+            u64::from(checksum::pseudo_header(source, destination, bytes.len()))
+                + u64::from(checksum::sum(bytes)),
+        );
+        bytes.len() >= HEADER_LENGTH && sum == 0xffff
+    }
+
+    /// The length of the header in bytes, options padded, 20 to 60.
+    pub const fn header_len(&self) -> usize {
+        HEADER_LENGTH + self.options.padded_len()
+    }
+
+    /// Appends the segment to `out` as it goes over the wire, with its checksum.
+    ///
+    /// Options that do not fill whole words of four bytes are padded with zeros.
+    pub fn emit(&self, source: IpAddr, destination: IpAddr, out: &mut Vec<u8>) {
+        let start = out.len();
+        let header_len = self.header_len();
+        let length = header_len + self.text.len();
+        out.reserve(length);
+        let offset = ((header_len / 4) as u16) << 12;
+        let word = offset | u16::from(self.reserved & 0b111) << 9 | self.flags.bits();
+        out.extend_from_slice(&self.source_port.to_be_bytes());
+        out.extend_from_slice(&self.destination_port.to_be_bytes());
+        out.extend_from_slice(&self.seq.0.to_be_bytes());
+        out.extend_from_slice(&self.ack.0.to_be_bytes());
+        out.extend_from_slice(&word.to_be_bytes());
+        out.extend_from_slice(&self.window.to_be_bytes());
+        out.extend_from_slice(&[0, 0]);
+        out.extend_from_slice(&self.urgent.to_be_bytes());
+        out.extend_from_slice(self.options.as_bytes());
+        out.resize(start + header_len, 0);
+        let (first, second) = self.text.as_slices();
+        out.extend_from_slice(first);
+        out.extend_from_slice(second);
+        let segment = &mut out[start..];
+        let sum = u64::from(checksum::pseudo_header(source, destination, length))
+            + u64::from(checksum::sum(segment));
+        segment[16..18].copy_from_slice(&(!checksum::fold(sum)).to_be_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests;
