@@ -11,17 +11,20 @@
 //! - [`ip`]: as much of IP as TCP needs.
 //! - [`rules`]: what happens in which state, each rule with an id, its clause in the RFC
 //!   and what Linux does differently.
+//! - [`recovery`], [`congestion`]: what of the text sent arrived, what to send again, and how much at once.
 //! - [`diagram`]: the state diagram, drawn from the rules.
 
 #![cfg_attr(not(any(test, feature = "std")), no_std)]
 
 extern crate alloc;
 
+pub mod congestion;
 pub mod diagram;
 mod flags;
 pub mod ip;
 mod pair;
 pub mod policy;
+pub mod recovery;
 pub mod rules;
 pub mod segment;
 mod seq;

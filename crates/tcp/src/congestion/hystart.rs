@@ -1,0 +1,1 @@
+//! HyStart++ (RFC 9406): leaving slow start before it overruns the path.
