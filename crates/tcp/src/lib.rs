@@ -18,10 +18,13 @@
 
 extern crate alloc;
 
+mod buffer;
 pub mod congestion;
+mod connection;
 pub mod diagram;
 mod flags;
 pub mod ip;
+mod isn;
 mod pair;
 pub mod policy;
 pub mod recovery;
@@ -32,6 +35,7 @@ mod state;
 mod suggest;
 mod time;
 
+pub use connection::{CallError, Connection, ConnectionEvent, Envelope, IcmpError, Info, Steps, Transmit};
 pub use flags::{FlagRule, Flags, FlagsClass, Legality, ParseFlagsError, Verdict};
 pub use ip::Ecn;
 pub use pair::FourTuple;

@@ -62,6 +62,13 @@ pub fn find(state: State, event: Event, facts: Facts) -> Option<&'static Rule> {
     applicable(state, event).iter().find(|rule| rule.guard.admits(facts))
 }
 
+/// The place in [`RULES`] of the rule that [`find`] finds.
+pub(crate) fn find_index(state: State, event: Event, facts: Facts) -> Option<usize> {
+    let places = table::places(state, event);
+    let first = places.start;
+    RULES[places].iter().position(|rule| rule.guard.admits(facts)).map(|index| first + index)
+}
+
 /// The rules that a segment with these flags can meet in `state`, whatever its sequence
 /// and acknowledgment numbers are. A FIN is taken to be in sequence.
 pub fn segment_rules(state: State, flags: Flags) -> Vec<&'static Rule> {

@@ -5,8 +5,7 @@ use crate::State;
 use crate::rules::{Circumstance, Deviation, Rule};
 
 const END_OF_FILE: Deviation =
-    Deviation::new("read() returns 0: end of file is not an error")
-        .doing(actions!([ReturnText]));
+    Deviation::new("read() returns 0: end of file is not an error").doing(actions!([ReturnText]));
 
 pub(super) const RULES: &[&[Rule]] = rules! {
     [SynSent SynReceived Established FinWait1 FinWait2 CloseWait Closing LastAck] "active-open" on ActiveOpen
