@@ -1,3 +1,5 @@
+mod every_rule;
+
 use std::sync::Arc;
 use std::time::Duration;
 
