@@ -18,18 +18,13 @@ impl Connection {
             } else {
                 isn::initial_sequence_number(&self.policy.secret, &self.pair, now)
             };
-            self.send.initial = initial;
-            self.send.unacknowledged = initial;
-            self.send.next = initial + 1;
-            self.send.small_end = initial;
-            self.send.syn_acknowledged = false;
-            self.send.fin_queued = false;
-            self.send.fin_sent = false;
-            self.send.largest_window = 0;
+            self.begin_at(initial);
             self.fresh_recovery();
         }
         if !answer {
             self.agreed = self.offer();
+            self.send.window = 0;
+            self.send.largest_window = 0;
         }
         self.due.handshake = true;
     }
@@ -84,20 +79,10 @@ impl Connection {
         let default = if self.pair.remote_address.is_ipv4() { 536 } else { 1220 };
         self.send.peer_mss = options.mss().unwrap_or(default).max(policy.min_mss);
 
-        let receive = &mut self.receive;
-        receive.initial = segment.seq;
-        receive.next = segment.seq + 1;
-        receive.acknowledged = receive.next;
-        receive.fin_received = false;
-        receive.held_fin = None;
-        receive.duplicate = None;
-        // No window is scaled before the handshake is over (RFC 7323 §2.2).
-        receive.edge = receive.next + self.text_in.free().min(u32::from(u16::MAX));
-        receive.segment_size = self.send.peer_mss.min(self.pair.largest_text(self.send.path_mtu));
-        receive.quick_acks = policy.delayed_ack.quick;
+        self.begin_receiving(segment.seq);
         if let Some(timestamps) = timestamps {
-            receive.timestamp = timestamps.value;
-            receive.timestamp_at = facts::seconds(now);
+            self.receive.timestamp = timestamps.value;
+            self.receive.timestamp_at = facts::seconds(now);
         }
         self.send.window = u32::from(segment.window);
         self.send.largest_window = self.send.window;

@@ -60,6 +60,7 @@ use crate::{FourTuple, Instant, Policy, SeqNumber, State};
 
 mod acknowledgment;
 mod calls;
+mod compact;
 mod facts;
 mod handshake;
 mod icmp;
@@ -75,9 +76,10 @@ mod types;
 pub use icmp::IcmpError;
 pub use info::Info;
 pub use steps::Steps;
+pub(crate) use compact::{Request, TimeWaitRecord};
+pub(crate) use reply::Reply;
 pub use types::{CallError, ConnectionEvent, Envelope, Transmit};
 
-use reply::Reply;
 use types::Events;
 
 /// One end of a connection. See the [module](self) for how to drive it.
@@ -379,6 +381,11 @@ impl Connection {
     /// The next thing the program should hear of.
     pub const fn poll_event(&mut self) -> Option<ConnectionEvent> {
         self.events.poll(self.failure)
+    }
+
+    /// Whether [`Connection::poll_event`] has something to tell.
+    pub(crate) const fn has_events(&self) -> bool {
+        !self.events.is_empty()
     }
 
     /// Bytes of memory it holds besides itself.

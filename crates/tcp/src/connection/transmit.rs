@@ -3,15 +3,25 @@
 //! A segment is planned first, as numbers, and its text is borrowed from the send buffer only when
 //! everything is decided.
 
+use super::reply::Reply;
 use super::Connection;
 use super::types::{Envelope, Transmit};
 use crate::recovery::Sent;
 use crate::segment::{Options, TcpOption};
 use crate::{Ecn, Flags, Instant, Segment, SeqNumber, State};
 
+/// What is sent next.
+#[derive(Clone, Copy)]
+pub(crate) enum Planned {
+    /// A segment that is not part of the connection.
+    Reply(Reply),
+    /// One that is.
+    Segment(Plan),
+}
+
 /// A segment as numbers.
 #[derive(Clone, Copy)]
-struct Plan {
+pub(crate) struct Plan {
     seq: SeqNumber,
     /// Bytes of text from `seq` on.
     text: u32,
@@ -26,22 +36,36 @@ impl Connection {
     ///
     /// To be called after everything else until it returns `None`.
     pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit<'_>> {
+        let planned = self.plan_transmit(now)?;
+        Some(self.carry_out(planned))
+    }
+
+    /// The first half of [`Connection::poll_transmit`]: everything is decided, nothing is borrowed.
+    pub(crate) fn plan_transmit(&mut self, now: Instant) -> Option<Planned> {
         if let Some(reply) = self.reply.take() {
-            return Some(reply.transmit());
+            return Some(Planned::Reply(*reply));
         }
         let plan = match self.state {
-            State::Closed | State::Listen => return None,
+            State::Closed | State::Listen => None,
             State::SynSent => self.plan_handshake(now),
-            State::SynReceived => self.plan_handshake(now).or_else(|| self.plan_open(now)),
-            State::Established
+            State::SynReceived
+            | State::Established
             | State::FinWait1
             | State::FinWait2
             | State::CloseWait
             | State::Closing
             | State::LastAck
             | State::TimeWait => self.plan_handshake(now).or_else(|| self.plan_open(now)),
-        }?;
-        Some(self.carry_out(plan))
+        };
+        plan.map(Planned::Segment)
+    }
+
+    /// The second half: the segment with its text.
+    pub(crate) fn carry_out(&mut self, planned: Planned) -> Transmit<'_> {
+        match planned {
+            Planned::Reply(reply) => reply.transmit(),
+            Planned::Segment(plan) => self.build(plan),
+        }
     }
 
     /// SYN, or SYN+ACK, until it is acknowledged.
@@ -321,7 +345,7 @@ impl Connection {
         self.send.peer_mss.min(path).saturating_sub(options.padded_len() as u16).max(8)
     }
 
-    fn carry_out(&mut self, plan: Plan) -> Transmit<'_> {
+    fn build(&mut self, plan: Plan) -> Transmit<'_> {
         let handshake = plan.flags.contains(Flags::SYN);
         let window = if handshake {
             // The window of a SYN is not scaled (RFC 7323 §2.2).

@@ -82,6 +82,10 @@ impl Events {
         self.0 |= event;
     }
 
+    pub(super) const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
     /// The first event in the order they make sense in.
     pub(super) const fn poll(&mut self, failure: Option<Failure>) -> Option<ConnectionEvent> {
         let event = self.0 & self.0.wrapping_neg();
