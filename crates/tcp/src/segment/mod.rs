@@ -138,7 +138,8 @@ impl<'a> Segment<'a> {
     ///
     /// Fewer bytes than a header has are never right.
     pub fn verify_checksum(bytes: &[u8], source: IpAddr, destination: IpAddr) -> bool {
-        let sum = checksum::pseudo_header(source, destination, bytes.len()) + u64::from(checksum::sum(bytes));
+        let sum = checksum::pseudo_header(source, destination, PROTOCOL, bytes.len())
+            + u64::from(checksum::sum(bytes));
         bytes.len() >= HEADER_LENGTH && checksum::fold(sum) == 0xffff
     }
 
@@ -165,7 +166,7 @@ impl<'a> Segment<'a> {
         out.truncate(start + header_length);
 
         // What stands before the text is summed while it is still in registers.
-        let mut sum = checksum::pseudo_header(source, destination, length) + self.sum_of_header();
+        let mut sum = checksum::pseudo_header(source, destination, PROTOCOL, length) + self.sum_of_header();
         sum += u64::from(checksum::copy_and_sum(first, out));
         if !second.is_empty() {
             sum =
@@ -246,6 +247,9 @@ pub fn try_any_bytes(bytes: &[u8]) {
     let _ = (options.window_scale(), options.sack_permitted(), options.fast_open(), options.user_timeout());
     let _ = options.malformed();
 }
+
+/// The number of TCP among the protocols of IP.
+pub(crate) const PROTOCOL: u8 = 6;
 
 /// Where the checksum stands in a header.
 const CHECKSUM: usize = 16;

@@ -12,9 +12,6 @@ use core::net::IpAddr;
 #[cfg(all(feature = "std", target_arch = "x86_64"))]
 mod x86;
 
-/// The number of TCP among the protocols of IP.
-const PROTOCOL: u64 = 6;
-
 /// The one's complement sum of the bytes as 16-bit words in network order, folded to 16 bits. An odd
 /// last byte counts as if a zero followed.
 pub(crate) fn sum(bytes: &[u8]) -> u16 {
@@ -42,12 +39,15 @@ pub(crate) fn join(first: u16, first_length: usize, second: u16) -> u16 {
     fold(u64::from(first) + u64::from(second))
 }
 
-/// The sum of the pseudo-header for a segment of so many bytes, not folded: less than 2⁴⁰.
+/// The sum of the pseudo-header for so many bytes of a protocol of IP, not folded: less than 2⁴⁰.
 ///
 /// IPv4 and IPv6 lay it out differently, but the words in it that are not zero are the same.
 #[inline]
-pub(crate) fn pseudo_header(source: IpAddr, destination: IpAddr, length: usize) -> u64 {
-    sum_of_address(source) + sum_of_address(destination) + PROTOCOL + u64::from(fold(length as u64))
+pub(crate) fn pseudo_header(source: IpAddr, destination: IpAddr, protocol: u8, length: usize) -> u64 {
+    sum_of_address(source)
+        + sum_of_address(destination)
+        + u64::from(protocol)
+        + u64::from(fold(length as u64))
 }
 
 #[inline]

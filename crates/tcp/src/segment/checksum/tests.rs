@@ -35,13 +35,13 @@ fn the_pseudo_header_is_that_of_both_versions() {
     let (source, destination) = (Ipv4Addr::new(192, 0, 2, 200), Ipv4Addr::new(198, 51, 100, 7));
     let mut bytes = [source.octets(), destination.octets()].concat();
     bytes.extend([0, 6, 0x12, 0x34]);
-    assert_eq!(fold(pseudo_header(source.into(), destination.into(), 0x1234)), naively(&bytes));
+    assert_eq!(fold(pseudo_header(source.into(), destination.into(), 6, 0x1234)), naively(&bytes));
 
     let source: Ipv6Addr = "2001:db8::ffff:1".parse().unwrap();
     let destination: Ipv6Addr = "fe80::dead:beef:ffff:ffff".parse().unwrap();
     let mut bytes = [source.octets(), destination.octets()].concat();
     bytes.extend([0x00, 0x01, 0x12, 0x34, 0, 0, 0, 6]);
-    assert_eq!(fold(pseudo_header(source.into(), destination.into(), 0x1_1234)), naively(&bytes));
+    assert_eq!(fold(pseudo_header(source.into(), destination.into(), 6, 0x1_1234)), naively(&bytes));
 }
 
 proptest! {
