@@ -112,7 +112,7 @@ impl LossRecovery {
     /// Before the handshake: the maximum segment size is not known yet.
     pub fn new(policy: &Policy) -> Self {
         Self {
-            congestion: Controller::new(policy.congestion),
+            congestion: Controller::new(policy),
             ranges: VecDeque::new(),
             deadline: None,
             mss: 536,
