@@ -8,7 +8,7 @@ use alloc::boxed::Box;
 use core::fmt;
 
 use crate::policy::CongestionAlgorithm;
-use crate::{Instant, SeqNumber};
+use crate::{Instant, Policy, SeqNumber};
 
 mod cubic;
 mod hystart;
@@ -98,6 +98,22 @@ pub trait CongestionControl: fmt::Debug + Send + Sync {
     fn boxed_clone(&self) -> Box<dyn CongestionControl>;
 }
 
+/// By how many segments one acknowledgment may grow the window in slow start (L of RFC 3465 §2.2 and RFC 9406
+/// §4.2); 0: any number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Appetite(u8);
+
+impl Appetite {
+    const UNLIMITED: Self = Self(0);
+
+    fn limit(self, bytes: u32, mss: u32) -> u32 {
+        match self.0 {
+            0 => bytes,
+            segments => bytes.min(mss.saturating_mul(u32::from(segments))),
+        }
+    }
+}
+
 /// The congestion control of a connection: a built-in one without indirection, or one brought along.
 #[derive(Debug)]
 pub(crate) enum Controller {
@@ -128,9 +144,13 @@ macro_rules! inside {
 }
 
 impl Controller {
-    pub(crate) fn new(algorithm: CongestionAlgorithm) -> Self {
-        match algorithm {
+    pub(crate) fn new(policy: &Policy) -> Self {
+        // Linux lets an acknowledgment count for all of what it acknowledges, paced or not.
+        let unlimited = policy.pacing || policy.is_linux();
+        match policy.congestion {
+            CongestionAlgorithm::NewReno if unlimited => Self::NewReno(NewReno::new().paced()),
             CongestionAlgorithm::NewReno => Self::NewReno(NewReno::new()),
+            CongestionAlgorithm::Cubic if unlimited => Self::Cubic(Cubic::new().paced()),
             CongestionAlgorithm::Cubic => Self::Cubic(Cubic::new()),
         }
     }

@@ -4,12 +4,29 @@
 //! what to send again and when to wake up. It never sees a byte of text.
 
 use alloc::boxed::Box;
-use alloc::collections::VecDeque;
 use core::time::Duration;
 
-use crate::congestion::{Congestion, CongestionControl, Controller, Progress};
+use flight::{Flight, Phase, TailProbe, Undo};
+use reordering::Reordering;
+use rtt::RttEstimator;
+use scoreboard::SACKED;
+
+use crate::congestion::{CongestionControl, Controller};
 use crate::segment::SackBlock;
 use crate::{Instant, Policy, SeqNumber};
+
+mod acknowledge;
+mod flight;
+mod prr;
+mod reordering;
+mod rtt;
+mod scoreboard;
+
+/// The delay of the acknowledgment of a single segment that a probe allows for (RFC 8985 §7.2).
+const DELAYED_ACK: u32 = 200_000;
+
+/// RFC 9293 §3.7.1: the maximum segment size of a peer that tells none.
+const DEFAULT_MSS: u32 = 536;
 
 /// Why something is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,208 +104,418 @@ pub enum Probe {
     Nothing,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Range {
-    start: SeqNumber,
-    end: SeqNumber,
-    sent_at: Instant,
-    lost: bool,
-    retransmitted: bool,
-}
-
 /// What was sent and not acknowledged, and everything that follows from it.
+///
+/// The value itself is small; what is in flight lies beside it and can be given back when nothing is
+/// ([`release`](Self::release)).
 #[derive(Clone, Debug)]
 pub struct LossRecovery {
     congestion: Controller,
-    ranges: VecDeque<Range>,
-    deadline: Option<(Instant, RecoveryTimer)>,
+    rtt: RttEstimator,
+    flight: Option<Box<Flight>>,
+    deadline: Instant,
+    timer: Option<RecoveryTimer>,
+    last_sent: Instant,
     mss: u32,
-    srtt: u32,
-    rto: u32,
-    backoffs: u8,
+    reordering: Reordering,
+    /// Retransmission timeouts since SND.UNA last advanced.
+    timeouts: u8,
+    /// Retransmission timeouts before the connection was established.
+    handshake_timeouts: u8,
+    established: bool,
+    sack: bool,
 }
 
 impl LossRecovery {
     /// Before the handshake: the maximum segment size is not known yet.
     pub fn new(policy: &Policy) -> Self {
         Self {
-            congestion: Controller::new(policy.congestion),
-            ranges: VecDeque::new(),
-            deadline: None,
-            mss: 536,
-            srtt: 0,
-            rto: policy.rto.initial.as_micros() as u32,
-            backoffs: 0,
+            congestion: Controller::new(policy),
+            rtt: RttEstimator::new(policy),
+            flight: None,
+            deadline: Instant::ZERO,
+            timer: None,
+            last_sent: Instant::ZERO,
+            mss: DEFAULT_MSS,
+            reordering: Reordering::new(),
+            timeouts: 0,
+            handshake_timeouts: 0,
+            established: false,
+            sack: false,
         }
     }
 
-    /// Uses another congestion control. Before [`established`](Self::established).
+    /// Uses another congestion control; before [`established`](Self::established).
     pub fn set_congestion_control(&mut self, control: Box<dyn CongestionControl>) {
         self.congestion = Controller::Custom(control);
     }
 
-    /// The handshake is done: `mss` is the text that fits a segment, options counted off. To be called after
-    /// [`on_ack`](Self::on_ack) for the acknowledgment of the SYN.
+    /// Text may be sent from now on: `mss` bytes fit a segment, options counted off; `sack` and `timestamps` were
+    /// agreed on. To be called after [`on_ack`](Self::on_ack) for the acknowledgment of the SYN.
     pub fn established(&mut self, mss: u32, sack: bool, timestamps: bool, policy: &Policy) {
-        let _ = (sack, timestamps);
-        self.mss = mss;
-        self.congestion.start(mss * u32::from(policy.initial_window), mss);
+        // Timestamps come with each acknowledgment, or they do not.
+        let _ = timestamps;
+        self.mss = mss.max(1);
+        self.sack = sack;
+        self.established = true;
+        // A lost SYN may be one of congestion: begin with one segment (RFC 5681 §3.1). Linux forgives one,
+        // which may have been due to a timeout too short for the path.
+        let forgiven = u8::from(policy.is_linux());
+        let segments = if self.handshake_timeouts > forgiven { 1 } else { policy.initial_window };
+        self.congestion.start(self.mss.saturating_mul(u32::from(segments)), self.mss);
+        self.rtt.careful(policy);
+        if self.flight.as_ref().is_some_and(|flight| flight.board.is_empty()) {
+            self.forget();
+        }
     }
 
     /// The path has another MTU.
     pub fn set_mss(&mut self, mss: u32) {
-        self.mss = mss;
-        self.congestion.set_mss(mss);
+        self.mss = mss.max(1);
+        self.congestion.set_mss(self.mss);
     }
 
-    /// The path has another MTU and packets were dropped for their size: everything outstanding is sent again,
-    /// and the window stays (RFC 1191 §6.4).
-    pub fn on_too_large(&mut self, now: Instant, mss: u32) {
-        let _ = now;
+    /// The path has another MTU and packets were dropped for their size: everything outstanding is sent again, and
+    /// the window stays, because the loss was none of congestion (RFC 1191 §6.4, Linux `tcp_simple_retransmit`).
+    pub fn on_too_large(&mut self, mss: u32) {
         self.set_mss(mss);
-        for range in &mut self.ranges {
-            range.lost = true;
-            range.retransmitted = false;
+        let Some(flight) = &mut self.flight else { return };
+        if flight.board.is_empty() {
+            return;
+        }
+        flight.board.lose_all(|_| false);
+        flight.left = 0;
+        if flight.phase != Phase::Loss {
+            flight.undo = None;
+            flight.frto = false;
+            flight.phase = Phase::Loss;
+            flight.recover = flight.board.next();
         }
     }
 
     /// To be called before new text is sent while nothing is in flight: after an idle time longer than the RTO the
-    /// window begins again (RFC 5681 §4.1).
+    /// window begins again with the initial one (RFC 5681 §4.1). Linux halves it for each RTO until it is there.
     pub fn restart_after_idle(&mut self, now: Instant, policy: &Policy) {
-        let window = self.mss.saturating_mul(u32::from(policy.initial_window));
-        if self.ranges.is_empty() {
-            self.congestion.restart(now, window);
+        if !self.established || self.outstanding() > 0 || self.last_sent == Instant::ZERO {
+            return;
+        }
+        let idle = now.micros_since(self.last_sent);
+        let rto = u64::from(self.rtt.rto());
+        if idle > rto {
+            let halvings = if policy.is_linux() { idle / rto } else { 32 };
+            let decayed = self.congestion.window().checked_shr(halvings.min(32) as u32).unwrap_or(0);
+            let initial = self.mss.saturating_mul(u32::from(policy.initial_window));
+            self.congestion.restart(now, decayed.max(initial));
+            self.last_sent = now;
         }
     }
 
-    /// The range from `start` up to `end` went out. SYN and FIN are numbers like any other.
+    /// The range from `start` up to `end` went out. SYN and FIN are numbers like any other. New ranges follow
+    /// on each other; a range that is sent again may be any part of what is outstanding.
     pub fn on_sent(&mut self, now: Instant, start: SeqNumber, end: SeqNumber, kind: Sent) {
-        if let Some(range) = self.ranges.iter_mut().find(|range| range.start == start) {
-            range.retransmitted = true;
-            range.sent_at = now;
-        } else if kind != Sent::Retransmission {
-            self.ranges.push_back(Range { start, end, sent_at: now, lost: false, retransmitted: false });
+        let mut flight = self.flight.take().unwrap_or_else(|| Box::new(Flight::new(start)));
+        self.last_sent = now;
+        let new = flight.board.is_empty() || start.ge(flight.board.next());
+        if new {
+            self.sent_new(&mut flight, now, start, end);
+        } else {
+            self.sent_again(&mut flight, now, start, end, kind);
         }
-        if self.deadline.is_none() {
-            self.deadline = Some((now.plus_micros(u64::from(self.rto)), RecoveryTimer::Retransmission));
+        if kind == Sent::TailLossProbe {
+            flight.probe = Some(TailProbe { end: flight.board.next(), repeated: !new });
+            // RFC 8985 §7.3: the timer is the RTO now, never again the probe's.
+            self.arm(now.plus_micros(u64::from(self.rtt.rto())), RecoveryTimer::Retransmission);
+        }
+        self.flight = Some(flight);
+    }
+
+    fn sent_new(&mut self, flight: &mut Flight, now: Instant, start: SeqNumber, end: SeqNumber) {
+        let first = flight.board.is_empty();
+        if first {
+            self.timer = None;
+            flight.highest = flight.highest.later(start);
+        }
+        let before = flight.board.outstanding();
+        flight.board.send(now, start, end, self.established);
+        let bytes = flight.board.outstanding().saturating_sub(before);
+        if flight.reducing() {
+            flight.prr.on_sent(bytes);
+        }
+        flight.new_first = flight.new_first.saturating_sub(bytes);
+        flight.note_usage(self.window(flight), self.mss);
+        if self.timer != Some(RecoveryTimer::Reordering) {
+            self.schedule(flight, now, false);
         }
     }
 
-    /// An acceptable acknowledgment arrived.
-    pub fn on_ack(&mut self, now: Instant, ack: &Acknowledgment<'_>, policy: &Policy) -> AckOutcome {
-        let _ = policy;
-        if ack.ack.le(ack.una) {
-            return AckOutcome::default();
+    fn sent_again(
+        &mut self,
+        flight: &mut Flight,
+        now: Instant,
+        start: SeqNumber,
+        end: SeqNumber,
+        kind: Sent,
+    ) {
+        let head = flight.board.first().map(|range| (range.start, range.sent_at()));
+        let bytes = flight.board.resend(now, start, end);
+        if bytes == 0 {
+            return;
         }
-        while self.ranges.front().is_some_and(|range| range.end.le(ack.ack)) {
-            self.ranges.pop_front();
+        if flight.reducing() {
+            flight.prr.on_sent(bytes);
         }
-        if let Some(range) = self.ranges.front_mut() {
-            range.start = range.start.later(ack.ack);
+        if flight.phase == Phase::Loss && flight.new_first > 0 {
+            // There was no new text to send: repair by the book (RFC 5682 §2.1 step 2b).
+            flight.new_first = 0;
+            flight.frto = false;
         }
-        self.backoffs = 0;
-        self.deadline = (!self.ranges.is_empty())
-            .then(|| (now.plus_micros(u64::from(self.rto)), RecoveryTimer::Retransmission));
-        let bytes = ack.ack.offset_from(ack.una);
-        self.congestion.on_ack(&Progress {
-            now,
-            bytes,
-            window_limited: true,
-            rtt: None,
-            srtt: self.srtt,
-            una: ack.ack,
-            next: ack.next,
-        });
-        AckOutcome { newly_acked: bytes, ..AckOutcome::default() }
+        if let Some(undo) = &mut flight.undo {
+            undo.repeated = Some(undo.repeated.unwrap_or(0).saturating_add(bytes));
+        }
+        flight.first_repeat.get_or_insert(now);
+        if let Some((first, sent_at)) = head
+            && start.le(first)
+        {
+            flight.stalled_since.get_or_insert(sent_at);
+            // The first hole gets a full timeout from here (RFC 6675 §5, step 4.4 and (C)).
+            if kind == Sent::Retransmission && self.timer != Some(RecoveryTimer::Reordering) {
+                self.arm(now.plus_micros(u64::from(self.rtt.rto())), RecoveryTimer::Retransmission);
+            }
+        }
     }
 
     /// What has to be sent again first: one segment, at the most.
     ///
     /// Where it ends right before the FIN that was sent, the FIN may go along.
     pub fn retransmission(&self) -> Option<(SeqNumber, SeqNumber)> {
-        let range = self.ranges.iter().find(|range| range.lost && !range.retransmitted)?;
-        Some((range.start, range.end.earlier(range.start + self.mss)))
+        self.flight.as_ref()?.board.first_due(self.mss)
     }
 
     /// Whether new text should go out before [`retransmission`](Self::retransmission), if there is some and the
     /// peer's window has room: so F-RTO finds out whether a timeout was spurious (RFC 5682 §2.1 step 2b).
     pub fn prefers_new(&self) -> bool {
-        false
+        self.flight.as_ref().is_some_and(|flight| flight.phase == Phase::Loss && flight.new_first > 0)
     }
 
-    /// Bytes that may be put on the wire now, new or again.
+    /// Bytes that may be put on the wire now, new or again. A segment may go out if all of it fits.
+    ///
+    /// Limited transmit (RFC 3042) is part of it: what duplicates or blocks tell to have left the network makes room
+    /// for new text. Before the handshake is done there is no limit.
     pub fn allowance(&self) -> u32 {
-        self.cwnd().saturating_sub(self.pipe())
+        if !self.established {
+            return u32::MAX;
+        }
+        match &self.flight {
+            Some(flight) => self.window(flight).saturating_sub(flight.pipe()),
+            None => self.congestion.window(),
+        }
     }
 
     /// When something has to be done, and what.
     pub fn deadline(&self) -> Option<(Instant, RecoveryTimer)> {
-        self.deadline
+        self.timer.map(|timer| (self.deadline, timer))
     }
 
-    /// The retransmission timer has expired. The range to send is [`retransmission`](Self::retransmission).
+    /// The retransmission timer has expired (RFC 6298 §5.4 to §5.7, RFC 8985 §6.3). What to send again is told by
+    /// [`retransmission`](Self::retransmission), and [`allowance`](Self::allowance) has room for a segment of it.
     ///
-    /// With `steady` the timeout is not doubled (Linux's first SYNs, [`Policy::syn_linear_timeouts`]).
-    pub fn on_retransmission_timeout(&mut self, now: Instant, steady: bool, policy: &Policy) {
-        self.backoffs = self.backoffs.saturating_add(1);
-        if !steady {
-            self.rto = self.rto.saturating_mul(2).min(policy.rto.max.as_micros() as u32);
+    /// With `steady` the timeout is not doubled (Linux's first SYNs, [`Policy::syn_linear_timeouts`]). True where the
+    /// window was reduced, as [`AckOutcome::send_cwr`].
+    pub fn on_retransmission_timeout(&mut self, now: Instant, steady: bool, policy: &Policy) -> bool {
+        let Some(mut flight) = self.flight.take() else {
+            self.timer = None;
+            return false;
+        };
+        if flight.board.is_empty() {
+            self.timer = None;
+        } else {
+            self.collapse(&mut flight, now);
+            self.timeouts = self.timeouts.saturating_add(1);
+            if !self.established {
+                self.handshake_timeouts = self.handshake_timeouts.saturating_add(1);
+            }
+            if !steady {
+                self.rtt.back_off(policy);
+            }
+            self.arm(now.plus_micros(u64::from(self.rtt.rto())), RecoveryTimer::Retransmission);
         }
-        let outstanding = self.outstanding();
-        for range in &mut self.ranges {
-            range.lost = true;
-            range.retransmitted = false;
-        }
-        self.congestion.on_timeout(now, outstanding, 0, self.backoffs == 1);
-        self.deadline = Some((now.plus_micros(u64::from(self.rto)), RecoveryTimer::Retransmission));
+        self.flight = Some(flight);
+        self.established
     }
 
-    /// The probe timer has expired.
+    fn collapse(&mut self, flight: &mut Flight, now: Instant) {
+        let in_use = flight.board.outstanding().min(self.window(flight));
+        let fresh = matches!(flight.phase, Phase::Open | Phase::Reducing);
+        // The threshold comes down once for a window of text (RFC 5681 §3.1 after equation 4, RFC 6582 §4).
+        let first = flight.phase == Phase::Open
+            || flight.board.una().ge(flight.recover)
+            || (flight.phase == Phase::Loss && self.timeouts == 0);
+
+        let renege = flight.board.first().is_some_and(|range| range.is(SACKED));
+        if renege {
+            flight.board.renege();
+        }
+        // RFC 8985 §6.3: what left within the last round trip is not lost yet.
+        let spare = if self.sack && !renege { u64::from(flight.delivered.rtt) } else { 0 };
+        flight.board.lose_all(|range| now.micros_since(range.sent_at()) < spare);
+        flight.left = 0;
+        flight.duplicates = 0;
+
+        if first {
+            let resent = flight.board.resent();
+            flight.undo = Some(Undo { from: flight.board.una(), repeated: (resent > 0).then_some(resent) });
+            flight.first_repeat = None;
+        }
+        if self.established {
+            self.congestion.on_timeout(now, in_use, flight.pipe(), first);
+        }
+        // RFC 5682 §2.1 step 1: not if this is a timeout in a recovery that has not come far.
+        flight.frto = fresh || self.timeouts > 0;
+        flight.new_first = 0;
+        flight.phase = Phase::Loss;
+        flight.recover = flight.board.next();
+        flight.probe = None;
+    }
+
+    /// The probe timer has expired (RFC 8985 §7.3). Whatever is sent, the retransmission timer runs now.
     pub fn on_tail_loss_timeout(&mut self, now: Instant) -> Probe {
-        self.congestion.undo(now);
-        Probe::Nothing
+        self.timer = None;
+        let Some(flight) = &self.flight else { return Probe::Nothing };
+        if flight.board.is_empty() {
+            return Probe::Nothing;
+        }
+        let probe = match flight.board.last_missing(self.mss) {
+            // One at a time.
+            Some((start, end)) if flight.probe.is_none() => Probe::NewOr(start, end),
+            _ => Probe::Nothing,
+        };
+        self.arm(now.plus_micros(u64::from(self.rtt.rto())), RecoveryTimer::Retransmission);
+        probe
     }
 
-    /// The reordering timer has expired: what has not arrived by now is lost. True where the window was
-    /// reduced, as [`AckOutcome::send_cwr`].
+    /// The reordering timer has expired (RFC 8985 §6.2, step 5): what should have arrived by now is lost. True
+    /// where the window was reduced, as [`AckOutcome::send_cwr`].
     pub fn on_reordering_timeout(&mut self, now: Instant) -> bool {
-        self.congestion.on_congestion(now, Congestion::Loss, self.pipe());
-        true
+        self.timer = None;
+        let Some(mut flight) = self.flight.take() else { return false };
+        let mut outcome = AckOutcome::default();
+        let due = flight.board.due();
+        self.detect_loss(&mut flight, now);
+        if flight.board.due() > due {
+            if flight.phase != Phase::Recovery {
+                self.enter_recovery(&mut flight, now, false, &mut outcome);
+            }
+            self.after_loss(&mut flight);
+        }
+        if self.timer.is_none()
+            && let Some(first) = flight.board.first()
+        {
+            // RFC 6298: counted from when the first was sent.
+            let deadline = first.sent_at().plus_micros(u64::from(self.rtt.rto()));
+            self.arm(deadline.max(now.plus_micros(1)), RecoveryTimer::Retransmission);
+        }
+        self.flight = Some(flight);
+        outcome.send_cwr
+    }
+
+    /// Sets the timer for what is outstanding (RFC 6298 §5.1 and §5.3, RFC 8985 §7.2). `advancing`: an acknowledgment
+    /// has given everything a new start.
+    fn schedule(&mut self, flight: &Flight, now: Instant, advancing: bool) {
+        let Some(first) = flight.board.first() else {
+            self.timer = None;
+            return;
+        };
+        let rto = u64::from(self.rtt.rto());
+        let from_first = first.sent_at().plus_micros(rto);
+        if self.may_probe(flight) {
+            let mut deadline = now.plus_micros(self.probe_timeout(flight));
+            let limit = if advancing { now.plus_micros(rto) } else { from_first };
+            if limit > now {
+                deadline = deadline.min(limit);
+            }
+            self.arm(deadline, RecoveryTimer::TailLossProbe);
+            return;
+        }
+        match self.timer {
+            None => self.arm(now.plus_micros(rto), RecoveryTimer::Retransmission),
+            Some(RecoveryTimer::Retransmission) if advancing => {
+                self.arm(now.plus_micros(rto), RecoveryTimer::Retransmission);
+            }
+            Some(RecoveryTimer::Retransmission) => {}
+            // The other timers stood in for this one.
+            Some(RecoveryTimer::TailLossProbe | RecoveryTimer::Reordering) => {
+                self.arm(from_first.max(now.plus_micros(1)), RecoveryTimer::Retransmission);
+            }
+        }
+    }
+
+    /// RFC 8985 §7.2: with SACK, outside of recovery, and while there are no holes.
+    fn may_probe(&self, flight: &Flight) -> bool {
+        self.sack
+            && self.established
+            && matches!(flight.phase, Phase::Open | Phase::Reducing)
+            && flight.probe.is_none()
+            && flight.board.sacked() == 0
+            && flight.board.lost() == 0
+    }
+
+    /// PTO in microseconds: two round trips, and for a single segment the peer's delay; a second as long as no round
+    /// trip is known.
+    fn probe_timeout(&self, flight: &Flight) -> u64 {
+        let srtt = u64::from(self.rtt.srtt());
+        if srtt == 0 {
+            return 1_000_000;
+        }
+        let delay = if flight.board.outstanding() <= self.mss { u64::from(DELAYED_ACK) } else { 0 };
+        2 * srtt + delay
+    }
+
+    fn arm(&mut self, deadline: Instant, timer: RecoveryTimer) {
+        self.deadline = deadline;
+        self.timer = Some(timer);
+    }
+
+    /// The window in effect.
+    fn window(&self, flight: &Flight) -> u32 {
+        if flight.reducing() { flight.prr.window() } else { self.congestion.window() }
     }
 
     /// Retransmission timeouts since SND.UNA last advanced.
     pub fn backoffs(&self) -> u8 {
-        self.backoffs
+        self.timeouts
     }
 
-    /// When the oldest range was sent (last).
+    /// When what is first unacknowledged was first sent, as far as is known.
     pub fn first_unacked_sent_at(&self) -> Option<Instant> {
-        self.ranges.front().map(|range| range.sent_at)
+        let flight = self.flight.as_ref()?;
+        let first = flight.board.first()?;
+        Some(flight.stalled_since.unwrap_or_else(|| first.sent_at()))
     }
 
     /// The retransmission timeout, backoff counted.
     pub fn rto(&self) -> Duration {
-        Duration::from_micros(u64::from(self.rto))
+        Duration::from_micros(u64::from(self.rtt.rto()))
     }
 
     /// The smoothed round trip time.
     pub fn srtt(&self) -> Option<Duration> {
-        (self.srtt > 0).then(|| Duration::from_micros(u64::from(self.srtt)))
+        (self.rtt.srtt() > 0).then(|| Duration::from_micros(u64::from(self.rtt.srtt())))
     }
 
-    /// The mean deviation of the round trip time.
+    /// The variation of the round trip time (RTTVAR).
     pub fn rttvar(&self) -> Option<Duration> {
-        None
+        (self.rtt.srtt() > 0).then(|| Duration::from_micros(u64::from(self.rtt.rttvar())))
     }
 
     /// The shortest round trip of the last minutes.
     pub fn min_rtt(&self) -> Option<Duration> {
-        None
+        let shortest = self.rtt.shortest();
+        (shortest < u32::MAX).then(|| Duration::from_micros(u64::from(shortest)))
     }
 
     /// The congestion window in effect, in bytes.
     pub fn cwnd(&self) -> u32 {
-        self.congestion.window()
+        self.flight.as_ref().map_or_else(|| self.congestion.window(), |flight| self.window(flight))
     }
 
     /// The slow start threshold in bytes; `u32::MAX`: none yet.
@@ -298,41 +525,56 @@ impl LossRecovery {
 
     /// Bytes taken to be in the network (RFC 6675 §4).
     pub fn pipe(&self) -> u32 {
-        self.ranges
-            .iter()
-            .filter(|range| !range.lost || range.retransmitted)
-            .map(|range| range.end.offset_from(range.start))
-            .sum()
+        self.flight.as_ref().map_or(0, |flight| flight.pipe())
     }
 
     /// Bytes sent and not acknowledged by number.
     pub fn outstanding(&self) -> u32 {
-        match (self.ranges.front(), self.ranges.back()) {
-            (Some(first), Some(last)) => last.end.offset_from(first.start),
-            _ => 0,
-        }
+        self.flight.as_ref().map_or(0, |flight| flight.board.outstanding())
+    }
+
+    /// Bytes sent and acknowledged selectively only.
+    pub fn sacked(&self) -> u32 {
+        self.flight.as_ref().map_or(0, |flight| flight.board.sacked())
+    }
+
+    /// Bytes taken for lost.
+    pub fn lost(&self) -> u32 {
+        self.flight.as_ref().map_or(0, |flight| flight.board.lost())
     }
 
     /// Whether losses are being repaired, seen by acknowledgments or by a timeout.
     pub fn in_recovery(&self) -> bool {
-        self.congestion.in_slow_start() && self.backoffs > 0
+        self.flight.as_ref().is_some_and(|flight| matches!(flight.phase, Phase::Recovery | Phase::Loss))
     }
 
     /// At which rate to send, in bytes a second; `None` before the first measurement.
+    ///
+    /// As Linux has it: in early slow start twice what the window gives, so that it can grow; else a fifth more, so
+    /// that pacing never is what limits.
     pub fn pacing_rate(&self) -> Option<u64> {
-        None
+        let srtt = u64::from(self.rtt.srtt());
+        if srtt == 0 {
+            return None;
+        }
+        let window = self.cwnd();
+        let percent = if window < self.ssthresh() / 2 { 200 } else { 120 };
+        Some(u64::from(window) * percent * 10_000 / srtt)
     }
 
     /// The connection is gone: nothing is outstanding any more and no timer runs.
     pub fn forget(&mut self) {
-        self.ranges = VecDeque::new();
-        self.deadline = None;
+        self.flight = None;
+        self.timer = None;
     }
 
     /// Gives memory back where nothing is in flight.
     pub fn release(&mut self) {
-        if self.ranges.is_empty() {
-            self.ranges = VecDeque::new();
+        if self.outstanding() == 0 {
+            self.forget();
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
