@@ -9,6 +9,7 @@
 //! - [`SeqNumber`], [`ReceiveWindow`]: arithmetic in a space that wraps.
 //! - [`segment`]: segments with their options, read from bytes and written to them.
 //! - [`ip`]: as much of IP as TCP needs.
+//! - [`sim`]: a simulated network in virtual time.
 //! - [`rules`]: what happens in which state, each rule with an id, its clause in the RFC
 //!   and what Linux does differently.
 //! - [`diagram`]: the state diagram, drawn from the rules.
@@ -25,6 +26,7 @@ pub mod policy;
 pub mod rules;
 pub mod segment;
 mod seq;
+pub mod sim;
 mod state;
 mod suggest;
 mod time;
