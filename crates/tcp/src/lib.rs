@@ -9,6 +9,7 @@
 //! - [`SeqNumber`], [`ReceiveWindow`]: arithmetic in a space that wraps.
 //! - [`segment`]: segments with their options, read from bytes and written to them.
 //! - [`ip`]: as much of IP as TCP needs.
+//! - [`sim`]: a simulated network in virtual time.
 //! - [`rules`]: what happens in which state, each rule with an id, its clause in the RFC
 //!   and what Linux does differently.
 //! - [`recovery`], [`congestion`]: what of the text sent arrived, what to send again, and how much at once.
@@ -34,6 +35,7 @@ pub mod recovery;
 pub mod rules;
 pub mod segment;
 mod seq;
+pub mod sim;
 mod state;
 mod suggest;
 mod time;

@@ -238,6 +238,16 @@ impl<'a> Datagram<'a> {
     }
 }
 
+/// Where a packet is for, whatever it carries.
+pub(crate) fn destination(packet: &[u8]) -> Option<IpAddr> {
+    Datagram::parse(packet).ok().map(|datagram| datagram.destination)
+}
+
+/// Where a packet is from, whatever it carries.
+pub(crate) fn source(packet: &[u8]) -> Option<IpAddr> {
+    Datagram::parse(packet).ok().map(|datagram| datagram.source)
+}
+
 enum Version {
     V4,
     V6,
