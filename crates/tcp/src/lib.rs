@@ -51,4 +51,5 @@ pub use rules::Rule;
 pub use segment::{Options, SackBlock, SackBlocks, Segment, TcpOption, Text, Timestamps};
 pub use seq::{ReceiveWindow, SeqNumber};
 pub use state::{ParseStateError, State, StateSet};
+pub(crate) use time::Deadline;
 pub use time::Instant;

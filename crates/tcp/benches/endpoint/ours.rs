@@ -17,7 +17,10 @@ pub(crate) fn open(policy: &Policy) -> (Connection, Connection) {
     let mut client = Connection::new(policy);
     client.connect(now, pair()).unwrap();
     let mut packet = Vec::new();
-    while carry(now, &mut client, &mut server, &mut packet) + carry(now, &mut server, &mut client, &mut packet) > 0 {}
+    while carry(now, &mut client, &mut server, &mut packet)
+        + carry(now, &mut server, &mut client, &mut packet)
+        > 0
+    {}
     assert_eq!((client.state(), server.state()), (State::Established, State::Established));
     (client, server)
 }

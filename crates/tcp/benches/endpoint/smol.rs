@@ -139,7 +139,8 @@ pub(crate) fn cycles(count: usize) {
     let settle = |now: Instant, client: &mut Host, server: &mut Host| loop {
         client.poll(now);
         server.poll(now);
-        let idle = client.port.incoming.borrow().packets.is_empty() && server.port.incoming.borrow().packets.is_empty();
+        let idle = client.port.incoming.borrow().packets.is_empty()
+            && server.port.incoming.borrow().packets.is_empty();
         if idle {
             return;
         }

@@ -1,5 +1,6 @@
 //! Text that has arrived: what the program can read, and what waits behind a gap.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::ring::Ring;
@@ -37,27 +38,57 @@ pub(crate) struct Inserted {
 /// numbers changes nothing.
 pub(crate) struct ReceiveBuffer {
     ring: Ring,
-    /// Unread bytes in order.
-    readable: u32,
     limit: u32,
-    /// Sorted by start, disjoint, not touching.
-    stretches: Vec<Stretch>,
+    stretches: Stretches,
+}
+
+/// Sorted by start, disjoint, not touching. In a box of its own: most connections have none most
+/// of the time.
+#[derive(Default)]
+struct Stretches(Option<Box<Held>>);
+
+#[derive(Default)]
+struct Held {
+    list: Vec<Stretch>,
+}
+
+impl core::ops::Deref for Stretches {
+    type Target = [Stretch];
+
+    fn deref(&self) -> &[Stretch] {
+        self.0.as_ref().map_or(&[], |held| &held.list)
+    }
+}
+
+impl Stretches {
+    /// Puts `stretch`, if there is one, in the place of `count` others.
+    fn replace(&mut self, first: usize, count: usize, stretch: Option<Stretch>) {
+        let held = self.0.get_or_insert_default();
+        held.list.splice(first..first + count, stretch);
+        if held.list.is_empty() {
+            self.0 = None;
+        }
+    }
+
+    fn memory(&self) -> usize {
+        self.0.as_ref().map_or(0, |held| size_of::<Held>() + held.list.capacity() * size_of::<Stretch>())
+    }
 }
 
 impl ReceiveBuffer {
     pub(crate) fn new(limit: u32) -> Self {
         // A window is at most 2^30 (RFC 7323 §2.2).
-        Self { ring: Ring::default(), readable: 0, limit: limit.clamp(1, 1 << 30), stretches: Vec::new() }
+        Self { ring: Ring::default(), limit: limit.clamp(1, 1 << 30), stretches: Stretches::default() }
     }
 
     /// Bytes the program can read.
     pub(crate) const fn readable(&self) -> u32 {
-        self.readable
+        self.ring.length
     }
 
     /// The window there is memory for.
     pub(crate) const fn free(&self) -> u32 {
-        self.limit.saturating_sub(self.readable)
+        self.limit.saturating_sub(self.ring.length)
     }
 
     pub(crate) const fn limit(&self) -> u32 {
@@ -94,7 +125,7 @@ impl ReceiveBuffer {
         }
         if self.stretches.is_empty() && offset == 0 {
             self.place(next, next, text);
-            self.readable += length;
+            self.ring.length += length;
             return Inserted { advanced: length, gap: false, duplicate };
         }
         let (advanced, overlap) = self.merge(next, seq, text);
@@ -131,14 +162,11 @@ impl ReceiveBuffer {
         }
         if merged.start == next {
             let advanced = merged.end.offset_from(next);
-            self.readable += advanced;
-            self.stretches.drain(first..first + met);
-            if self.stretches.is_empty() {
-                self.stretches = Vec::new();
-            }
+            self.ring.length += advanced;
+            self.stretches.replace(first, met, None);
             (advanced, overlap)
         } else {
-            self.stretches.splice(first..first + met, [merged]);
+            self.stretches.replace(first, met, Some(merged));
             (0, overlap)
         }
     }
@@ -149,7 +177,7 @@ impl ReceiveBuffer {
     }
 
     fn place(&mut self, next: SeqNumber, seq: SeqNumber, text: Text<'_>) {
-        let readable = self.readable as usize;
+        let readable = self.ring.length as usize;
         let position = readable + seq.offset_from(next) as usize;
         let used =
             self.stretches.last().map_or(readable, |last| readable + last.end.offset_from(next) as usize);
@@ -186,7 +214,8 @@ impl ReceiveBuffer {
             return;
         }
         self.place(seq, seq, text);
-        self.stretches.push(Stretch { start: seq, end: seq + text.len() as u32, arrival: 0 });
+        let held = Stretch { start: seq, end: seq + text.len() as u32, arrival: 0 };
+        self.stretches.replace(0, 0, Some(held));
     }
 
     /// Hands over what was held and begins at `next`; says how much it is.
@@ -194,8 +223,8 @@ impl ReceiveBuffer {
         match self.stretches.first() {
             Some(first) if first.start == next => {
                 let advanced = first.end.offset_from(next);
-                self.readable += advanced;
-                self.stretches.remove(0);
+                self.ring.length += advanced;
+                self.stretches.replace(0, 1, None);
                 advanced
             }
             _ => 0,
@@ -204,14 +233,14 @@ impl ReceiveBuffer {
 
     /// What can be read, without reading it.
     pub(crate) fn peek(&self) -> Text<'_> {
-        self.ring.text(0, self.readable as usize)
+        self.ring.text(0, self.ring.length as usize)
     }
 
     /// Drops the first `count` unread bytes: they have been read.
     pub(crate) fn consume(&mut self, count: u32) {
-        let count = count.min(self.readable);
+        let count = count.min(self.ring.length);
         self.ring.consume(count as usize);
-        self.readable -= count;
+        self.ring.length -= count;
     }
 
     /// Copies unread bytes out and drops them.
@@ -225,19 +254,19 @@ impl ReceiveBuffer {
 
     /// Drops everything, unread text too.
     pub(crate) fn clear(&mut self) {
-        self.readable = 0;
+        self.ring.length = 0;
         self.drop_stretches();
         self.ring.release();
     }
 
     /// Drops what waits behind gaps.
     pub(crate) fn drop_stretches(&mut self) {
-        self.stretches = Vec::new();
+        self.stretches = Stretches::default();
     }
 
     /// Gives the memory back if nothing is in it.
     pub(crate) fn release(&mut self) {
-        if self.readable == 0 && self.stretches.is_empty() {
+        if self.ring.length == 0 && self.stretches.is_empty() {
             self.ring.release();
         }
     }
@@ -251,7 +280,7 @@ impl ReceiveBuffer {
 
     /// Bytes of memory held.
     pub(crate) fn memory(&self) -> usize {
-        self.ring.capacity() + self.stretches.capacity() * size_of::<Stretch>()
+        self.ring.capacity() + self.stretches.memory()
     }
 }
 

@@ -12,7 +12,9 @@ use crate::segment::Text;
 #[derive(Default)]
 pub(super) struct Ring {
     bytes: Box<[u8]>,
-    head: usize,
+    head: u32,
+    /// Bytes in order from the head on: its owner's count, kept here because here is room for it.
+    pub(super) length: u32,
 }
 
 /// Smaller rings are not worth an allocation of their own.
@@ -34,7 +36,7 @@ impl Ring {
         let (first, second) = self.slices(0, used.min(self.bytes.len()));
         bytes[..first.len()].copy_from_slice(first);
         bytes[first.len()..first.len() + second.len()].copy_from_slice(second);
-        *self = Self { bytes, head: 0 };
+        *self = Self { bytes, head: 0, length: self.length };
     }
 
     /// Gives the memory back.
@@ -48,7 +50,7 @@ impl Ring {
     }
 
     fn index(&self, position: usize) -> usize {
-        (self.head + position) & (self.bytes.len() - 1)
+        (self.head as usize + position) & (self.bytes.len() - 1)
     }
 
     /// The `length` bytes at `position`. Both have to lie within the capacity.
@@ -80,7 +82,7 @@ impl Ring {
     /// Moves the head forward.
     pub(super) fn consume(&mut self, count: usize) {
         if !self.bytes.is_empty() {
-            self.head = self.index(count);
+            self.head = self.index(count) as u32;
         }
     }
 }

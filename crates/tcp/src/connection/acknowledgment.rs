@@ -4,7 +4,7 @@ use super::Connection;
 use super::step::Arrival;
 use super::types::Events;
 use crate::recovery::Acknowledgment;
-use crate::{Flags, Instant, SackBlocks, State};
+use crate::{Deadline, Flags, Instant, SackBlocks, State};
 
 impl Connection {
     /// Lets an acceptable acknowledgment count. An old one brings only SACK blocks.
@@ -70,8 +70,8 @@ impl Connection {
         self.send.unacknowledged = ack;
         self.text_out.consume(text);
         self.timers.persist_probes = 0;
-        self.timers.persist = None;
-        if self.program.wants_room && self.text_out.free() >= self.text_out.limit() / 3 {
+        self.timers.persist = Deadline::NONE;
+        if self.program.wants_room && self.text_out.free(self.send_limit()) >= self.send_limit() / 3 {
             self.program.wants_room = false;
             self.events.note(Events::WRITABLE);
         }
@@ -102,7 +102,7 @@ impl Connection {
     const fn after_window_update(&mut self, before: u32) {
         self.timers.persist_probes = 0;
         if self.send.window > before {
-            self.timers.persist = None;
+            self.timers.persist = Deadline::NONE;
         }
     }
 }

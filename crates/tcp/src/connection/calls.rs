@@ -60,7 +60,7 @@ impl Connection {
         if linux_listener {
             return Err(self.failure_of_call());
         }
-        let taken = self.text_out.write(text);
+        let taken = self.text_out.write(text, self.send_limit());
         if taken < text.len() {
             self.program.wants_room = true;
         }
@@ -174,15 +174,16 @@ impl Connection {
     /// The program has read: the window may open, and grow where the program keeps up.
     fn after_reading(&mut self, now: Instant, count: u32) {
         self.receive.read_bytes = self.receive.read_bytes.saturating_add(count);
-        let round = self.recovery.srtt().map_or(u64::MAX, |srtt| srtt.as_micros() as u64);
-        if now.micros_since(self.receive.read_since) >= round {
+        let round = self.recovery.srtt().map_or(u32::MAX, |srtt| srtt.as_millis() as u32);
+        let clock = now.as_millis() as u32;
+        if clock.wrapping_sub(self.receive.read_since) > round {
             // A buffer's worth a round trip: the window holds the peer back (dynamic right-sizing).
             if self.receive.read_bytes >= self.text_in.limit() / 2 {
                 let grown = self.text_in.limit().saturating_mul(2).min(self.policy.receive_buffer_max);
                 self.text_in.set_limit(grown.max(self.text_in.limit()));
             }
             self.receive.read_bytes = 0;
-            self.receive.read_since = now;
+            self.receive.read_since = clock;
         }
         if self.state.is_synchronized() && !self.receive.fin_received {
             let announced = self.receive.edge.offset_from(self.receive.next);

@@ -150,7 +150,7 @@ impl TimeWaitRecord {
         connection.receive.fin_received = true;
         connection.receive.timestamp = self.timestamp;
         connection.receive.timestamp_at = self.timestamp_at;
-        connection.timers.state = expires;
+        connection.timers.state = expires.into();
         connection.program.gone = true;
         connection
     }
@@ -188,7 +188,7 @@ impl Connection {
         receive.acknowledged = receive.next;
         receive.fin_received = false;
         receive.held_fin = None;
-        receive.duplicate = None;
+        receive.duplicate = crate::SackBlock::default();
         // No window is scaled before the handshake is over (RFC 7323 §2.2).
         receive.edge = receive.next + window;
         receive.segment_size = self.send.peer_mss.min(self.pair.largest_text(self.send.path_mtu));

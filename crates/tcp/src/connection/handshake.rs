@@ -95,7 +95,7 @@ impl Connection {
     pub(super) fn opened(&mut self, now: Instant) {
         self.events.note(Events::OPENED | Events::WRITABLE);
         self.timers.heard = now;
-        self.receive.read_since = now;
+        self.receive.read_since = now.as_millis() as u32;
         let mss = u32::from(self.segment_size());
         self.recovery.established(mss, self.agreed.sack, self.agreed.timestamps, &self.policy);
         if self.text_in.readable() > 0 {

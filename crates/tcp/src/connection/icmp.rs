@@ -50,12 +50,12 @@ impl Connection {
                 let _ = self.step(now, Event::IcmpHardError, self.call_facts(), None);
             }
             IcmpError::Transient { .. } => {}
-            IcmpError::PacketTooBig { mtu, .. } => self.reduce_path_mtu(now, mtu),
+            IcmpError::PacketTooBig { mtu, .. } => self.reduce_path_mtu(mtu),
         }
     }
 
     /// The path carries less than was sent: what is in flight is sent again in smaller segments.
-    pub(super) fn reduce_path_mtu(&mut self, now: Instant, mtu: u16) {
+    pub(super) fn reduce_path_mtu(&mut self, mtu: u16) {
         let least = if self.pair.remote_address.is_ipv4() { LEAST_MTU_V4 } else { LEAST_MTU_V6 };
         let mtu = mtu.max(least);
         // RFC 8201 §4: it only ever shrinks this way.
@@ -63,6 +63,6 @@ impl Connection {
             return;
         }
         self.send.path_mtu = mtu;
-        self.recovery.on_too_large(now, u32::from(self.segment_size()));
+        self.recovery.on_too_large(u32::from(self.segment_size()));
     }
 }

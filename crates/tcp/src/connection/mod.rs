@@ -56,7 +56,7 @@ use crate::buffer::{ReceiveBuffer, SendBuffer};
 use crate::recovery::LossRecovery;
 use crate::rules::Failure;
 use crate::segment::SackBlock;
-use crate::{FourTuple, Instant, Policy, SeqNumber, State};
+use crate::{Deadline, FourTuple, Instant, Policy, SeqNumber, State};
 
 mod acknowledgment;
 mod calls;
@@ -73,11 +73,11 @@ mod timers;
 mod transmit;
 mod types;
 
+pub(crate) use compact::{Request, TimeWaitRecord};
 pub use icmp::IcmpError;
 pub use info::Info;
-pub use steps::Steps;
-pub(crate) use compact::{Request, TimeWaitRecord};
 pub(crate) use reply::Reply;
+pub use steps::Steps;
 pub use types::{CallError, ConnectionEvent, Envelope, Transmit};
 
 use types::Events;
@@ -154,8 +154,8 @@ struct ReceiveVariables {
     held_fin: Option<SeqNumber>,
     /// The peer's FIN has been consumed.
     fin_received: bool,
-    /// A stretch that came twice, to be told with the next ACK (RFC 2883).
-    duplicate: Option<SackBlock>,
+    /// A stretch that came twice, to be told with the next ACK (RFC 2883); empty: none.
+    duplicate: SackBlock,
     /// TS.Recent (RFC 7323 §4.3).
     timestamp: u32,
     /// When it was taken, in seconds.
@@ -166,7 +166,8 @@ struct ReceiveVariables {
     quick_acks: u8,
     /// Bytes the program has read since then (dynamic right-sizing of the window).
     read_bytes: u32,
-    read_since: Instant,
+    /// In milliseconds.
+    read_since: u32,
 }
 
 /// What the two ends have agreed on, or this side offers.
@@ -203,27 +204,26 @@ struct Due {
     /// Text may leave although the segment is small (the override of RFC 9293 §3.8.6.2.1).
     small_text: bool,
     keepalive_probe: bool,
-    /// New text, or this range once more.
-    tail_loss_probe: Option<(SeqNumber, SeqNumber)>,
+    tail_loss_probe: bool,
 }
 
 /// When something has to happen, whether or not anything arrives.
 struct Timers {
     /// The delayed ACK.
-    ack: Option<Instant>,
+    ack: Deadline,
     /// The peer's window is closed.
-    persist: Option<Instant>,
+    persist: Deadline,
     /// What the state itself waits for: 2·MSL, the end of FIN_WAIT2; and in the open states, the
     /// time to give unused memory back.
-    state: Option<Instant>,
+    state: Deadline,
     /// Pacing: nothing new before.
     pacing: Instant,
     /// When the peer was heard last.
     heard: Instant,
     /// When a segment that is not acceptable was answered last.
-    invalid_answered: Option<Instant>,
+    invalid_answered: Deadline,
     /// Challenge ACKs sent in the second of that answer.
-    challenges: u32,
+    challenges: u16,
     persist_probes: u8,
     keepalive_probes: u8,
 }
@@ -277,26 +277,26 @@ impl Connection {
                 acknowledged: SeqNumber(0),
                 held_fin: None,
                 fin_received: false,
-                duplicate: None,
+                duplicate: SackBlock::default(),
                 timestamp: 0,
                 timestamp_at: 0,
                 segment_size: 0,
                 quick_acks: policy.delayed_ack.quick,
                 read_bytes: 0,
-                read_since: Instant::ZERO,
+                read_since: 0,
             },
-            text_out: SendBuffer::new(policy.send_buffer),
+            text_out: SendBuffer::new(),
             text_in: ReceiveBuffer::new(policy.receive_buffer),
             recovery: LossRecovery::new(&policy),
             agreed,
             due: Due::default(),
             timers: Timers {
-                ack: None,
-                persist: None,
-                state: None,
+                ack: Deadline::NONE,
+                persist: Deadline::NONE,
+                state: Deadline::NONE,
                 pacing: Instant::ZERO,
                 heard: Instant::ZERO,
-                invalid_answered: None,
+                invalid_answered: Deadline::NONE,
                 challenges: 0,
                 persist_probes: 0,
                 keepalive_probes: 0,
@@ -353,14 +353,19 @@ impl Connection {
         self.failure
     }
 
+    /// At most so many bytes are kept to be sent: more would not fit the space of numbers.
+    fn send_limit(&self) -> u32 {
+        self.policy.send_buffer.min(1 << 30)
+    }
+
     /// How many bytes the program can read.
     pub const fn readable(&self) -> u32 {
         self.text_in.readable()
     }
 
     /// How many bytes [`Connection::send`] would take now.
-    pub const fn writable(&self) -> u32 {
-        self.text_out.free()
+    pub fn writable(&self) -> u32 {
+        self.text_out.free(self.send_limit())
     }
 
     /// Bytes handed over by the program that the peer has not acknowledged.

@@ -4,7 +4,7 @@ use super::step::Arrival;
 use super::types::Envelope;
 use super::{Connection, facts};
 use crate::rules::{Condition, Event, Facts};
-use crate::{Ecn, Flags, Instant, Segment, SeqNumber, State};
+use crate::{Deadline, Ecn, Flags, Instant, Segment, SeqNumber, State};
 
 impl Connection {
     /// Takes a segment that has arrived for this connection. The caller has found the connection by
@@ -61,7 +61,7 @@ impl Connection {
             && segment.seq.ge(self.receive.initial)
         {
             let end = (segment.seq + segment.text.len() as u32).earlier(self.receive.next);
-            self.receive.duplicate = Some(crate::SackBlock { start: segment.seq, end });
+            self.receive.duplicate = crate::SackBlock { start: segment.seq, end };
         }
     }
 
@@ -134,21 +134,23 @@ impl Connection {
 
     fn may_answer_invalid(&mut self, now: Instant) -> bool {
         let timers = &mut self.timers;
-        if let Some(last) = timers.invalid_answered {
+        if let Some(last) = timers.invalid_answered.get() {
             if now.duration_since(last) < self.policy.invalid_rate_limit {
                 return false;
             }
-            if now.micros_since(last) < 1_000_000 && timers.challenges >= self.policy.challenge_ack_limit {
+            if now.micros_since(last) < 1_000_000
+                && u32::from(timers.challenges) >= self.policy.challenge_ack_limit
+            {
                 return false;
             }
             if now.micros_since(last) >= 1_000_000 {
                 timers.challenges = 0;
-                timers.invalid_answered = Some(now);
+                timers.invalid_answered = Deadline::at(now);
             } else if !self.policy.invalid_rate_limit.is_zero() {
-                timers.invalid_answered = Some(now);
+                timers.invalid_answered = Deadline::at(now);
             }
         } else {
-            timers.invalid_answered = Some(now);
+            timers.invalid_answered = Deadline::at(now);
         }
         timers.challenges = timers.challenges.saturating_add(1);
         true
@@ -178,8 +180,8 @@ impl Connection {
         }
         self.receive.segment_size = self.receive.segment_size.max(segment.text.len().min(0xffff) as u16);
         let inserted = self.text_in.insert(window.next, seq, text);
-        if self.agreed.sack && inserted.duplicate.is_some() {
-            self.receive.duplicate = inserted.duplicate;
+        if let Some(duplicate) = inserted.duplicate.filter(|_| self.agreed.sack) {
+            self.receive.duplicate = duplicate;
         }
         if inserted.advanced > 0 {
             self.receive.next += inserted.advanced;
@@ -205,8 +207,8 @@ impl Connection {
             self.due.ack = true;
         } else if unacknowledged > u32::from(self.receive.segment_size) {
             self.due.ack = true;
-        } else if self.timers.ack.is_none() {
-            self.timers.ack = Some(now + self.policy.delayed_ack.min);
+        } else if !self.timers.ack.is_set() {
+            self.timers.ack = Deadline::at(now + self.policy.delayed_ack.min);
         }
     }
 
@@ -246,10 +248,10 @@ impl Connection {
     }
 
     /// Everything received so far is acknowledged by what leaves now.
-    pub(super) const fn acknowledged_all(&mut self) {
+    pub(super) fn acknowledged_all(&mut self) {
         self.due.ack = false;
-        self.timers.ack = None;
+        self.timers.ack = Deadline::NONE;
         self.receive.acknowledged = self.receive.next;
-        self.receive.duplicate = None;
+        self.receive.duplicate = crate::SackBlock::default();
     }
 }

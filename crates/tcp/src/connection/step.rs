@@ -7,7 +7,7 @@ use super::reply::Reply;
 use super::types::{CallError, Envelope, Events};
 use crate::recovery::LossRecovery;
 use crate::rules::{self, Action, Circumstance, Event, Facts, Failure, ResetForm, Rule};
-use crate::{FourTuple, Instant, Segment, State};
+use crate::{Deadline, FourTuple, Instant, Segment, State};
 
 /// A segment with what the IP layer says of it.
 #[derive(Clone, Copy)]
@@ -157,8 +157,8 @@ impl Connection {
     /// An orphan does not wait for the peer's FIN for ever (not in RFC 9293; `tcp_fin_timeout`).
     pub(super) fn limit_fin_wait_2(&mut self, now: Instant) {
         self.timers.state = match self.policy.fin_wait_2_timeout {
-            Some(timeout) if self.program.gone => Some(now + timeout),
-            _ => None,
+            Some(timeout) if self.program.gone => Deadline::at(now + timeout),
+            _ => Deadline::NONE,
         };
     }
 
@@ -180,9 +180,9 @@ impl Connection {
         self.recovery.forget();
         self.recovery.release();
         self.due = super::Due::default();
-        self.timers.ack = None;
-        self.timers.persist = None;
-        self.timers.state = None;
+        self.timers.ack = Deadline::NONE;
+        self.timers.persist = Deadline::NONE;
+        self.timers.state = Deadline::NONE;
         self.send.fin_queued = false;
         self.send.fin_sent = false;
         self.receive.held_fin = None;
@@ -240,8 +240,8 @@ impl Connection {
         self.recovery.release();
         self.text_out.clear();
         self.text_out.release();
-        self.timers.persist = None;
-        self.timers.state = Some(now + self.policy.time_wait);
+        self.timers.persist = Deadline::NONE;
+        self.timers.state = Deadline::at(now + self.policy.time_wait);
     }
 
     fn retransmit(&mut self, now: Instant) {
@@ -249,7 +249,8 @@ impl Connection {
         let steady = handshake
             && self.state == State::SynSent
             && self.recovery.backoffs() < self.policy.syn_linear_timeouts;
-        self.recovery.on_retransmission_timeout(now, steady, &self.policy);
+        let reduced = self.recovery.on_retransmission_timeout(now, steady, &self.policy);
+        self.due.window_reduced |= reduced && self.agreed.ecn;
         self.due.handshake |= handshake;
     }
 

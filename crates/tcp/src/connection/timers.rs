@@ -5,7 +5,7 @@ use core::time::Duration;
 use super::Connection;
 use crate::recovery::{Probe, RecoveryTimer};
 use crate::rules::Event;
-use crate::{Instant, State};
+use crate::{Deadline, Instant, State};
 
 /// How long an open connection keeps unused memory.
 const KEEP_MEMORY: Duration = Duration::from_secs(1);
@@ -20,9 +20,9 @@ impl Connection {
                 earliest = Some(earliest.map_or(deadline, |earliest| earliest.min(deadline)));
             }
         };
-        consider(self.timers.ack);
-        consider(self.timers.persist);
-        consider(self.timers.state);
+        consider(self.timers.ack.get());
+        consider(self.timers.persist.get());
+        consider(self.timers.state.get());
         consider(self.recovery.deadline().map(|(deadline, _)| deadline));
         consider(self.user_deadline());
         consider(self.keepalive_deadline());
@@ -34,12 +34,12 @@ impl Connection {
     pub fn handle_timeout(&mut self, now: Instant) {
         self.steps.clear();
         let due = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
-        if due(self.timers.state) {
-            self.timers.state = None;
+        if self.timers.state.is_due(now) {
+            self.timers.state = Deadline::NONE;
             self.on_state_timer(now);
         }
-        if due(self.timers.ack) {
-            self.timers.ack = None;
+        if self.timers.ack.is_due(now) {
+            self.timers.ack = Deadline::NONE;
             self.due.ack = true;
         }
         if due(self.user_deadline()) && Event::UserTimeout.possible_in().contains(self.state) {
@@ -50,8 +50,8 @@ impl Connection {
         {
             self.on_recovery_timer(now, timer);
         }
-        if due(self.timers.persist) {
-            self.timers.persist = None;
+        if self.timers.persist.is_due(now) {
+            self.timers.persist = Deadline::NONE;
             self.on_persist_timer(now);
         }
         if due(self.keepalive_deadline()) {
@@ -81,10 +81,7 @@ impl Connection {
                 self.due.window_reduced |= self.recovery.on_reordering_timeout(now) && self.agreed.ecn;
             }
             RecoveryTimer::TailLossProbe => {
-                self.due.tail_loss_probe = match self.recovery.on_tail_loss_timeout(now) {
-                    Probe::NewOr(start, end) => Some((start, end)),
-                    Probe::Nothing => None,
-                };
+                self.due.tail_loss_probe = self.recovery.on_tail_loss_timeout(now) != Probe::Nothing;
             }
             RecoveryTimer::Retransmission => {
                 let event = if self.has_retransmitted_enough(now) {
@@ -175,12 +172,12 @@ impl Connection {
 
     /// Comes back to give memory away that an idle connection does not need.
     pub(super) fn plan_release(&mut self, now: Instant) {
-        if self.timers.state.is_none()
+        if !self.timers.state.is_set()
             && self.send.unacknowledged == self.send.next
             && self.memory() > 0
             && matches!(self.state, State::Established | State::CloseWait)
         {
-            self.timers.state = Some(now + KEEP_MEMORY);
+            self.timers.state = Deadline::at(now + KEEP_MEMORY);
         }
     }
 }

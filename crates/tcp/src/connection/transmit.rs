@@ -3,12 +3,12 @@
 //! A segment is planned first, as numbers, and its text is borrowed from the send buffer only when
 //! everything is decided.
 
-use super::reply::Reply;
 use super::Connection;
+use super::reply::Reply;
 use super::types::{Envelope, Transmit};
 use crate::recovery::Sent;
 use crate::segment::{Options, TcpOption};
-use crate::{Ecn, Flags, Instant, Segment, SeqNumber, State};
+use crate::{Deadline, Ecn, Flags, Instant, Segment, SeqNumber, State};
 
 /// What is sent next.
 #[derive(Clone, Copy)]
@@ -132,11 +132,16 @@ impl Connection {
         } else {
             Options::EMPTY
         };
-        if with_ack && self.agreed.sack && (self.text_in.has_gap() || self.receive.duplicate.is_some()) {
+        if with_ack && self.agreed.sack && (self.text_in.has_gap() || !self.receive.duplicate.is_empty()) {
             let most = (Options::MAX_LENGTH - options.len() - 4) / 8;
             let held = self.text_in.sack_blocks(most);
             // RFC 2883 §4: what came twice is told first, and if it lies within a block, that block next.
-            let blocks = self.receive.duplicate.into_iter().chain(held.iter().copied()).take(most).collect();
+            let blocks = Some(self.receive.duplicate)
+                .filter(|block| !block.is_empty())
+                .into_iter()
+                .chain(held.iter().copied())
+                .take(most)
+                .collect();
             for option in [TcpOption::NoOperation, TcpOption::NoOperation, TcpOption::Sack(blocks)] {
                 let added = options.push(option);
                 debug_assert!(added.is_ok());
@@ -182,10 +187,10 @@ impl Connection {
                 return self.plan_again(now, start, end, Sent::Retransmission);
             }
         }
-        if let Some((start, end)) = self.due.tail_loss_probe.take()
-            && start.ge(self.send.unacknowledged)
+        if core::mem::take(&mut self.due.tail_loss_probe)
+            && let Some(plan) = self.plan_tail_loss_probe(now)
         {
-            return self.plan_tail_loss_probe(now, start, end);
+            return Some(plan);
         }
         self.plan_new_text(now)
     }
@@ -219,12 +224,13 @@ impl Connection {
     }
 
     /// RFC 8985 §7.3: new text if the window has room for it, otherwise the last segment again.
-    fn plan_tail_loss_probe(&mut self, now: Instant, start: SeqNumber, end: SeqNumber) -> Option<Plan> {
+    fn plan_tail_loss_probe(&mut self, now: Instant) -> Option<Plan> {
         let room = self.usable_window().min(u32::from(self.segment_size()));
         let text = self.unsent().min(room);
         if text > 0 {
             return Some(self.plan_new(now, text, Sent::TailLossProbe));
         }
+        let (start, end) = self.recovery.last_missing()?;
         self.plan_again(now, start, end, Sent::TailLossProbe)
     }
 
@@ -292,8 +298,8 @@ impl Connection {
     /// Nothing is in flight that could bring news of the window: it has to be asked for.
     fn plan_persist(&mut self, now: Instant, idle: bool, usable: u32, unsent: u32) {
         let shut = usable < unsent.max(1);
-        if idle && shut && self.timers.persist.is_none() && self.state.is_synchronized() {
-            self.timers.persist = Some(now + self.persist_interval());
+        if idle && shut && !self.timers.persist.is_set() && self.state.is_synchronized() {
+            self.timers.persist = Deadline::at(now + self.persist_interval());
         }
     }
 
@@ -326,7 +332,7 @@ impl Connection {
         }
         self.send.next = end;
         self.due.small_text = false;
-        self.timers.persist = None;
+        self.timers.persist = Deadline::NONE;
         self.recovery.on_sent(now, start, end, kind);
         if self.policy.pacing
             && let Some(rate) = self.recovery.pacing_rate()

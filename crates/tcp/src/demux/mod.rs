@@ -91,9 +91,9 @@ impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::AddressInUse => f.write_str("the local address and port are in use; choose another port"),
-            Self::NoPortLeft => {
-                f.write_str("no local port is left towards this peer; use another local address or a wider range")
-            }
+            Self::NoPortLeft => f.write_str(
+                "no local port is left towards this peer; use another local address or a wider range",
+            ),
             Self::Call(error) => error.fmt(f),
         }
     }
@@ -441,13 +441,7 @@ impl Demux {
         }
     }
 
-    fn handle_in_time_wait(
-        &mut self,
-        now: Instant,
-        key: Key,
-        envelope: &Envelope,
-        segment: &Segment<'_>,
-    ) {
+    fn handle_in_time_wait(&mut self, now: Instant, key: Key, envelope: &Envelope, segment: &Segment<'_>) {
         let Some(record) = self.time_wait.get(key).copied() else { return };
         let expires = self.time_wait.deadline(key);
         let mut connection = record.expand(&self.policy, expires);
@@ -504,7 +498,8 @@ impl Demux {
             self.time_wait.remove(key);
         }
         for index in 0..self.listeners.len() {
-            while let Some(answer) = self.listeners[index].as_mut().and_then(|listener| listener.handle_timeout(now))
+            while let Some(answer) =
+                self.listeners[index].as_mut().and_then(|listener| listener.handle_timeout(now))
             {
                 self.take_answer(now, ListenerId(index as u32), answer);
             }

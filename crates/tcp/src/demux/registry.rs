@@ -75,7 +75,8 @@ impl<T: Paired> Registry<T> {
     /// Where the value with this pair stands.
     pub(crate) fn find(&self, pair: &FourTuple) -> Option<Key> {
         let slots = &self.slots;
-        let same = |index: &u32| slots[*index as usize].value.as_ref().is_some_and(|value| value.pair() == *pair);
+        let same =
+            |index: &u32| slots[*index as usize].value.as_ref().is_some_and(|value| value.pair() == *pair);
         let index = *self.table.find(hash(&self.secret, pair), same)?;
         Some(Key { index, generation: slots[index as usize].generation })
     }

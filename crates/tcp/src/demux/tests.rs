@@ -175,7 +175,8 @@ fn requests_time_out_after_their_retries() {
 
 #[test]
 fn an_accept_can_wait_for_text() {
-    let options = ListenerOptions { defer_accept: Some(Duration::from_secs(5)), ..ListenerOptions::default() };
+    let options =
+        ListenerOptions { defer_accept: Some(Duration::from_secs(5)), ..ListenerOptions::default() };
     let mut hosts = Hosts::new(options);
     let id = hosts.connect();
     assert_eq!(hosts.server.listener(hosts.listener).unwrap().half_open(), 1);
@@ -277,7 +278,8 @@ fn spoofed(number: u32) -> (Envelope, Segment<'static>) {
 #[test]
 fn a_flood_fills_the_syn_queue_and_no_more() {
     for cookies in [SynCookies::Off, SynCookies::OnOverflow, SynCookies::Always] {
-        let mut hosts = Hosts::new(ListenerOptions { syn_backlog: 128, cookies, ..ListenerOptions::default() });
+        let mut hosts =
+            Hosts::new(ListenerOptions { syn_backlog: 128, cookies, ..ListenerOptions::default() });
         let mut answered = 0;
         for number in 0..10_000 {
             let (envelope, segment) = spoofed(number);

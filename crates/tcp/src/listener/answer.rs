@@ -24,7 +24,8 @@ impl Answer {
         let mut segments = Vec::new();
         if !connection.state().is_synchronized() {
             while let Some(transmit) = connection.poll_transmit(now) {
-                segments.push((transmit.envelope, Segment { text: crate::Text::default(), ..transmit.segment }));
+                segments
+                    .push((transmit.envelope, Segment { text: crate::Text::default(), ..transmit.segment }));
             }
         }
         Self { segments, opened: None, steps }

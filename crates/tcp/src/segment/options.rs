@@ -48,6 +48,13 @@ pub struct SackBlock {
     pub end: SeqNumber,
 }
 
+impl SackBlock {
+    /// Whether it holds no number.
+    pub const fn is_empty(self) -> bool {
+        self.start.0 == self.end.0
+    }
+}
+
 /// The blocks of a SACK option, at most four. Reads like a slice.
 #[derive(Clone, Copy, Default)]
 pub struct SackBlocks {
