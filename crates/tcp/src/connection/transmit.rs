@@ -26,9 +26,10 @@ pub(crate) struct Plan {
     /// Bytes of text from `seq` on.
     text: u32,
     flags: Flags,
-    options: Options,
     /// Text for the first time may be marked on the way (RFC 3168 §6.1.5).
     markable: bool,
+    /// It tells everything received so far: nothing is left to be acknowledged. A probe does not.
+    acknowledges: bool,
 }
 
 impl Connection {
@@ -37,7 +38,7 @@ impl Connection {
     /// To be called after everything else until it returns `None`.
     pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit<'_>> {
         let planned = self.plan_transmit(now)?;
-        Some(self.carry_out(planned))
+        Some(self.carry_out(now, planned))
     }
 
     /// The first half of [`Connection::poll_transmit`]: everything is decided, nothing is borrowed.
@@ -61,10 +62,10 @@ impl Connection {
     }
 
     /// The second half: the segment with its text.
-    pub(crate) fn carry_out(&mut self, planned: Planned) -> Transmit<'_> {
+    pub(crate) fn carry_out(&mut self, now: Instant, planned: Planned) -> Transmit<'_> {
         match planned {
             Planned::Reply(reply) => reply.transmit(),
-            Planned::Segment(plan) => self.build(plan),
+            Planned::Segment(plan) => self.build(now, plan),
         }
     }
 
@@ -79,7 +80,6 @@ impl Connection {
         let mut flags = Flags::SYN;
         if self.state != State::SynSent {
             flags = flags | Flags::ACK;
-            self.acknowledged_all();
             if self.agreed.ecn {
                 flags = flags | Flags::ECE;
             }
@@ -89,7 +89,13 @@ impl Connection {
         }
         let kind = if again { Sent::Retransmission } else { Sent::New };
         self.recovery.on_sent(now, initial, initial + 1, kind);
-        Some(Plan { seq: initial, text: 0, flags, options: self.handshake_options(now), markable: false })
+        Some(Plan {
+            seq: initial,
+            text: 0,
+            flags,
+            markable: false,
+            acknowledges: self.state != State::SynSent,
+        })
     }
 
     /// Everything after the opening: lost text, new text, FIN, probes, ACKs, in this order.
@@ -98,7 +104,9 @@ impl Connection {
         if !opening && let Some(plan) = self.plan_text(now) {
             return Some(plan);
         }
-        if core::mem::take(&mut self.due.window_probe) || core::mem::take(&mut self.due.keepalive_probe) {
+        if self.due.window_probe || self.due.keepalive_probe {
+            self.due.window_probe = false;
+            self.due.keepalive_probe = false;
             // One number back: a living peer has to answer what it has already seen (RFC 9293 §3.8.4).
             let seq = if self.send.unacknowledged == self.send.next {
                 self.send.next - 1
@@ -106,48 +114,59 @@ impl Connection {
                 self.send.unacknowledged - 1
             };
             // An ACK that is due still goes out: the peer takes nothing from an old number.
-            return Some(self.plan_ack(now, seq));
+            return Some(self.plan_ack(seq, false));
         }
-        if self.due.ack {
-            let plan = self.plan_ack(now, self.send.next);
-            self.acknowledged_all();
-            return Some(plan);
-        }
-        None
+        self.due.ack.then(|| self.plan_ack(self.send.next, true))
     }
 
-    fn plan_ack(&self, now: Instant, seq: SeqNumber) -> Plan {
-        Plan { seq, text: 0, flags: self.ack_flags(), options: self.options(now, true), markable: false }
+    fn plan_ack(&self, seq: SeqNumber, acknowledges: bool) -> Plan {
+        Plan { seq, text: 0, flags: self.ack_flags(), markable: false, acknowledges }
     }
 
     fn ack_flags(&self) -> Flags {
         if self.due.echo_congestion && self.agreed.ecn { Flags::ACK | Flags::ECE } else { Flags::ACK }
     }
 
+    /// How many bytes the options of a segment take now.
+    fn options_len(&self) -> u32 {
+        if self.tells_sack() {
+            self.options(Instant::ZERO).padded_len() as u32
+        } else if self.agreed.timestamps {
+            12
+        } else {
+            0
+        }
+    }
+
+    /// Whether there is something to tell about text out of order.
+    fn tells_sack(&self) -> bool {
+        self.agreed.sack && (self.text_in.has_gap() || !self.receive.duplicate.is_empty())
+    }
+
     /// The options of a segment of an open connection: timestamps, and where there is something to
     /// tell, what arrived out of order.
-    fn options(&self, now: Instant, with_ack: bool) -> Options {
+    fn options(&self, now: Instant) -> Options {
         let mut options = if self.agreed.timestamps {
             Options::with_timestamps(self.timestamps(now))
         } else {
             Options::EMPTY
         };
-        if with_ack && self.agreed.sack && (self.text_in.has_gap() || !self.receive.duplicate.is_empty()) {
-            let most = (Options::MAX_LENGTH - options.len() - 4) / 8;
-            let held = self.text_in.sack_blocks(most);
-            // RFC 2883 §4: what came twice is told first, and if it lies within a block, that block next.
-            let blocks = Some(self.receive.duplicate)
-                .filter(|block| !block.is_empty())
-                .into_iter()
-                .chain(held.iter().copied())
-                .take(most)
-                .collect();
-            for option in [TcpOption::NoOperation, TcpOption::NoOperation, TcpOption::Sack(blocks)] {
-                let added = options.push(option);
-                debug_assert!(added.is_ok());
-            }
+        if self.tells_sack() {
+            self.push_sack(&mut options);
         }
         options
+    }
+
+    fn push_sack(&self, options: &mut Options) {
+        let most = (Options::MAX_LENGTH - options.len() - 4) / 8;
+        let held = self.text_in.sack_blocks(most);
+        let duplicate = Some(self.receive.duplicate).filter(|block| !block.is_empty());
+        // RFC 2883 §4: what came twice is told first, and if it lies within a block, that block next.
+        let blocks = duplicate.into_iter().chain(held.iter().copied()).take(most).collect();
+        for option in [TcpOption::NoOperation, TcpOption::NoOperation, TcpOption::Sack(blocks)] {
+            let added = options.push(option);
+            debug_assert!(added.is_ok());
+        }
     }
 
     /// The number of the first byte in the send buffer.
@@ -201,8 +220,7 @@ impl Connection {
             self.due.handshake = true;
             return self.plan_handshake(now);
         }
-        let options = self.options(now, true);
-        let room = u32::from(self.segment_room(&options)).max(self.policy.segmentation_offload);
+        let room = self.segment_room().max(self.policy.segmentation_offload);
         let fin_at = self.send.next - 1;
         let mut end = end.earlier(start + room);
         let mut text = end.offset_from(start);
@@ -219,8 +237,7 @@ impl Connection {
             flags = flags | Flags::PSH;
         }
         self.recovery.on_sent(now, start, end, kind);
-        self.acknowledged_all();
-        Some(Plan { seq: start, text, flags, options, markable: false })
+        Some(Plan { seq: start, text, flags, markable: false, acknowledges: true })
     }
 
     /// RFC 8985 §7.3: new text if the window has room for it, otherwise the last segment again.
@@ -304,11 +321,9 @@ impl Connection {
     }
 
     fn plan_new(&mut self, now: Instant, text: u32, kind: Sent) -> Plan {
-        let options = self.options(now, true);
-        // SACK blocks take their room from the text.
-        let room = u32::from(self.segment_room(&options));
         let size = u32::from(self.segment_size());
-        let text = if text <= size { text.min(room) } else { text };
+        // SACK blocks take their room from the text.
+        let text = if self.tells_sack() { text.min(self.segment_room()) } else { text };
         let unsent = self.unsent();
         let usable = self.usable_window();
         let start = self.send.next;
@@ -340,19 +355,21 @@ impl Connection {
             let micros = u64::from(text) * 1_000_000 / rate.max(1);
             self.timers.pacing = self.timers.pacing.max(now).plus_micros(micros);
         }
-        // Text that answers text: the peer's acknowledgment need not be quick any more.
-        self.acknowledged_all();
-        Plan { seq: start, text, flags, options, markable: text > 0 }
+        Plan { seq: start, text, flags, markable: text > 0, acknowledges: true }
     }
 
-    /// The text a segment has room for beside these options.
-    fn segment_room(&self, options: &Options) -> u16 {
+    /// The text a segment has room for beside its options.
+    fn segment_room(&self) -> u32 {
         let path = self.pair.largest_text(self.send.path_mtu);
-        self.send.peer_mss.min(path).saturating_sub(options.padded_len() as u16).max(8)
+        u32::from(self.send.peer_mss.min(path)).saturating_sub(self.options_len()).max(8)
     }
 
-    fn build(&mut self, plan: Plan) -> Transmit<'_> {
+    fn build(&mut self, now: Instant, plan: Plan) -> Transmit<'_> {
         let handshake = plan.flags.contains(Flags::SYN);
+        let options = if handshake { self.handshake_options(now) } else { self.options(now) };
+        if plan.acknowledges {
+            self.acknowledged_all();
+        }
         let window = if handshake {
             // The window of a SYN is not scaled (RFC 7323 §2.2).
             self.text_in.free().min(u32::from(u16::MAX)) as u16
@@ -379,7 +396,7 @@ impl Connection {
                 ack: if acks { self.receive.next } else { SeqNumber(0) },
                 flags: plan.flags,
                 window,
-                options: plan.options,
+                options,
                 text: if plan.text > 0 {
                     self.text_out.text(offset, plan.text)
                 } else {

@@ -523,7 +523,7 @@ impl Demux {
             let key = *self.ready.front()?;
             let planned = self.connections.get_mut(key).and_then(|entry| entry.connection.plan_transmit(now));
             if let Some(planned) = planned {
-                return self.connections.get_mut(key).map(|entry| entry.connection.carry_out(planned));
+                return self.connections.get_mut(key).map(|entry| entry.connection.carry_out(now, planned));
             }
             self.ready.pop_front();
             if let Some(entry) = self.connections.get_mut(key) {
