@@ -343,6 +343,7 @@ mod tests {
         assert!(core::str::from_utf8(options[0].1).is_ok());
     }
 
+    #[cfg(feature = "std")]
     #[test]
     fn errors_of_the_sink_are_handed_on() {
         #[derive(Debug)]
