@@ -2,11 +2,14 @@
 //!
 //! - [`Network`] carries IP packets between hosts, over links that delay, lose, repeat, reorder, damage and mark
 //!   them at random or by a [`Schedule`]. A run is replayed from its seed.
-//! - [`Vantage`] and [`Record`]: what is seen at any point of the way.
+//! - [`Vantage`] and [`Record`]: what is seen at any point of the way; [`pcapng`] writes it down.
+//! - [`ladder`] draws what passes between two ends.
 
+pub mod ladder;
 mod link;
 mod loss;
 mod network;
+pub mod pcapng;
 mod random;
 mod schedule;
 mod tap;

@@ -2,6 +2,7 @@
 
 use alloc::borrow::ToOwned;
 use alloc::collections::{BTreeMap, BinaryHeap};
+use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -12,6 +13,7 @@ use core::ops::Range;
 use core::time::Duration;
 
 use super::link::{self, LinkState, Queued};
+use super::pcapng::{ByteSink, Direction, Interface, PcapngWriter, SeenPacket};
 use super::tap::{Fate, LossCause, Place, Record, Vantage};
 use super::{Action, Link, Mtu, Random, Schedule, Scripted};
 use crate::ip::{self, IcmpKind, Packet};
@@ -276,6 +278,35 @@ impl Network {
         let mut seen: Vec<&Record> = records.filter(|record| vantage.sees(record)).collect();
         seen.sort_by_key(|record| record.time);
         seen
+    }
+
+    /// Writes what was seen at a place as a capture file, with something to say about each packet
+    /// (see [`Record::remarks`]; nothing is said where the words are empty).
+    ///
+    /// # Errors
+    /// The sink's.
+    pub fn write_capture<S: ByteSink>(
+        &self,
+        vantage: Vantage,
+        sink: S,
+        mut comment: impl FnMut(&Record) -> String,
+    ) -> Result<S, S::Error> {
+        let name = match vantage {
+            Vantage::Host(host) => self.name(host).to_owned(),
+            Vantage::Between(one, other) => format!("{}-{}", self.name(one), self.name(other)),
+        };
+        let mut writer = PcapngWriter::new(sink, "eleven")?;
+        let interface = writer.interface(&Interface { name: &name, ..Interface::default() })?;
+        for record in self.capture(vantage) {
+            let direction = match record.place {
+                Place::Sender => Direction::Outbound,
+                Place::Router => Direction::Unknown,
+                Place::Receiver => Direction::Inbound,
+            };
+            let (time, bytes) = (record.time, &*record.packet);
+            writer.packet(interface, &SeenPacket { time, bytes, comment: &comment(record), direction })?;
+        }
+        Ok(writer.into_inner())
     }
 
     /// Everything that was recorded, in no particular order.

@@ -1,6 +1,8 @@
 //! What is seen at a place of the network, and what becomes of it behind.
 
+use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use super::HostId;
 use crate::Instant;
@@ -75,6 +77,18 @@ pub struct Record {
     pub copy: bool,
     /// The packet as it looked there: with the marks and the damage it had by then.
     pub packet: Arc<[u8]>,
+}
+
+impl Record {
+    /// What no capture shows: that it is a copy, and that it was lost further on. Empty if it is neither.
+    pub fn remarks(&self) -> String {
+        let copy = self.copy.then_some("a copy that the network made");
+        let lost = match self.fate {
+            Fate::Lost(cause) => Some(cause.as_str()),
+            Fate::Passed => None,
+        };
+        copy.into_iter().chain(lost).collect::<Vec<_>>().join("; ")
+    }
 }
 
 /// Where somebody listens.

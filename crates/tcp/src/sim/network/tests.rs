@@ -342,6 +342,26 @@ fn each_vantage_sees_what_passes_there() {
     assert!(Network::new(1).capture(Vantage::Host(a)).is_empty());
 }
 
+#[test]
+fn a_capture_file_tells_what_became_of_packets() {
+    let (mut network, [a, b, _]) = network(1, Link::with_delay(millis(10)));
+    network.apply(&"drop 1 from A; duplicate 2 from A".parse().unwrap()).unwrap();
+    send(&mut network, a, b, 2, millis(1));
+    deliveries(&mut network);
+    let written = |vantage| {
+        let bytes = network.write_capture(vantage, Vec::new(), Record::remarks).unwrap();
+        let has =
+            |words: &str| bytes.windows(words.len()).filter(|window| *window == words.as_bytes()).count();
+        // A packet is found by its addresses.
+        let addresses = [&[10, 0, 0, 1, 10, 0, 0, 2][..]];
+        let packets = bytes.windows(8).filter(|window| addresses.contains(window)).count();
+        (packets, has("lost by script"), has("a copy that the network made"))
+    };
+    assert_eq!(written(Vantage::Host(a)), (2, 1, 0));
+    assert_eq!(written(Vantage::Between(a, b)), (2, 0, 1));
+    assert_eq!(written(Vantage::Host(b)), (2, 0, 1));
+}
+
 /// The whole run in one number, which must be the same on every machine and must not change unnoticed: failing
 /// seeds in reports are replayed by later versions.
 #[test]
