@@ -9,6 +9,7 @@
 //! - [`SeqNumber`], [`ReceiveWindow`]: arithmetic in a space that wraps.
 //! - [`segment`]: segments with their options, read from bytes and written to them.
 //! - [`ip`]: as much of IP as TCP needs.
+//! - [`sim`]: a simulated network in virtual time.
 //! - [`rules`]: what happens in which state, each rule with an id, its clause in the RFC
 //!   and what Linux does differently.
 //! - [`recovery`], [`congestion`]: what of the text sent arrived, what to send again, and how much at once.
@@ -18,26 +19,37 @@
 
 extern crate alloc;
 
+mod buffer;
 pub mod congestion;
+mod connection;
+mod cookie;
+pub mod demux;
 pub mod diagram;
 mod flags;
 pub mod ip;
+mod isn;
+pub mod listener;
 mod pair;
 pub mod policy;
 pub mod recovery;
 pub mod rules;
 pub mod segment;
 mod seq;
+pub mod sim;
 mod state;
 mod suggest;
 mod time;
 
+pub use connection::{CallError, Connection, ConnectionEvent, Envelope, IcmpError, Info, Steps, Transmit};
+pub use demux::Demux;
 pub use flags::{FlagRule, Flags, FlagsClass, Legality, ParseFlagsError, Verdict};
 pub use ip::Ecn;
+pub use listener::Listener;
 pub use pair::FourTuple;
 pub use policy::Policy;
 pub use rules::Rule;
 pub use segment::{Options, SackBlock, SackBlocks, Segment, TcpOption, Text, Timestamps};
 pub use seq::{ReceiveWindow, SeqNumber};
 pub use state::{ParseStateError, State, StateSet};
+pub(crate) use time::Deadline;
 pub use time::Instant;

@@ -59,6 +59,37 @@ impl Instant {
     }
 }
 
+/// When a timer expires, or that it does not run: half the size of an `Option<Instant>`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Deadline(Instant);
+
+impl Deadline {
+    /// The timer does not run.
+    pub(crate) const NONE: Self = Self(Instant::MAX);
+
+    pub(crate) const fn at(instant: Instant) -> Self {
+        Self(instant)
+    }
+
+    pub(crate) const fn get(self) -> Option<Instant> {
+        if self.0.0 == u64::MAX { None } else { Some(self.0) }
+    }
+
+    pub(crate) const fn is_set(self) -> bool {
+        self.get().is_some()
+    }
+
+    pub(crate) fn is_due(self, now: Instant) -> bool {
+        self.is_set() && self.0 <= now
+    }
+}
+
+impl From<Option<Instant>> for Deadline {
+    fn from(instant: Option<Instant>) -> Self {
+        instant.map_or(Self::NONE, Self)
+    }
+}
+
 /// A duration in whole microseconds, at most what fits.
 const fn micros(duration: Duration) -> u64 {
     let micros = duration.as_micros();

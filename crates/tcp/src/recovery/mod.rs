@@ -379,6 +379,11 @@ impl LossRecovery {
         flight.probe = None;
     }
 
+    /// The last segment that was sent and has not arrived: what a tail loss probe sends where there is nothing new.
+    pub fn last_missing(&self) -> Option<(SeqNumber, SeqNumber)> {
+        self.flight.as_ref()?.board.last_missing(self.mss)
+    }
+
     /// The probe timer has expired (RFC 8985 §7.3). Whatever is sent, the retransmission timer runs now.
     pub fn on_tail_loss_timeout(&mut self, now: Instant) -> Probe {
         self.timer = None;

@@ -37,7 +37,7 @@ mod table;
 pub use action::{Action, Failure, ResetForm};
 pub use condition::{Condition, Facts, Guard, IMPLICATIONS};
 pub use event::{Event, EventKind};
-pub use rule::{Deviation, Rule};
+pub use rule::{Circumstance, Deviation, Rule};
 pub use table::{RULES, applicable, rules_from};
 
 use alloc::vec::Vec;
@@ -60,6 +60,13 @@ pub fn rules_into(state: State) -> impl Iterator<Item = &'static Rule> {
 /// that contradict each other ([`Facts::is_consistent`]) get some rule or none.
 pub fn find(state: State, event: Event, facts: Facts) -> Option<&'static Rule> {
     applicable(state, event).iter().find(|rule| rule.guard.admits(facts))
+}
+
+/// The place in [`RULES`] of the rule that [`find`] finds.
+pub(crate) fn find_index(state: State, event: Event, facts: Facts) -> Option<usize> {
+    let places = table::places(state, event);
+    let first = places.start;
+    RULES[places].iter().position(|rule| rule.guard.admits(facts)).map(|index| first + index)
 }
 
 /// The rules that a segment with these flags can meet in `state`, whatever its sequence

@@ -73,11 +73,37 @@ impl fmt::Display for Rule {
     }
 }
 
+/// When Linux deviates from a rule: something an endpoint can find out about itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Circumstance {
+    /// Whenever the rule applies.
+    Always,
+    /// The program has closed its socket: nobody owns the connection any more.
+    Orphaned,
+    /// Resets are kept from ending TIME_WAIT (`tcp_rfc1337`).
+    TimeWaitProtected,
+    /// The segment begins at the peer's FIN: SEG.SEQ = RCV.NXT − 1.
+    AtPeersFin,
+    /// The segment is the SYN that opened the connection, once more.
+    SynRepeated,
+    /// The segment has ACK.
+    WithAck,
+    /// The segment has text.
+    WithText,
+    /// The segment has no text.
+    WithoutText,
+    /// Something outside the connection decides: the listening socket, its queues, a
+    /// table of all connections. A connection by itself follows the rule.
+    Outside,
+}
+
 /// What Linux does differently from a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deviation {
     /// The difference, and when it shows, in a sentence.
     pub what: &'static str,
+    /// When the other state and the other actions take the place of the rule's.
+    pub when: Circumstance,
     /// The state afterwards, where it is another.
     pub to: Option<State>,
     /// What is done instead, where that can be said in actions.
@@ -89,7 +115,12 @@ pub struct Deviation {
 impl Deviation {
     /// A difference in words.
     pub(super) const fn new(what: &'static str) -> Self {
-        Self { what, to: None, actions: None, decided_by: None }
+        Self { what, when: Circumstance::Always, to: None, actions: None, decided_by: None }
+    }
+
+    /// … that shows only then.
+    pub(super) const fn when(self, when: Circumstance) -> Self {
+        Self { when, ..self }
     }
 
     /// … that leads to another state.

@@ -138,11 +138,9 @@ impl<'a> Segment<'a> {
     ///
     /// Fewer bytes than a header has are never right.
     pub fn verify_checksum(bytes: &[u8], source: IpAddr, destination: IpAddr) -> bool {
-        let sum = checksum::fold(
-            u64::from(checksum::pseudo_header(source, destination, bytes.len()))
-                + u64::from(checksum::sum(bytes)),
-        );
-        bytes.len() >= HEADER_LENGTH && sum == 0xffff
+        let sum = checksum::pseudo_header(source, destination, PROTOCOL, bytes.len())
+            + u64::from(checksum::sum(bytes));
+        bytes.len() >= HEADER_LENGTH && checksum::fold(sum) == 0xffff
     }
 
     /// The length of the header in bytes, options padded, 20 to 60.
@@ -152,33 +150,109 @@ impl<'a> Segment<'a> {
 
     /// Appends the segment to `out` as it goes over the wire, with its checksum.
     ///
-    /// Options that do not fill whole words of four bytes are padded with zeros.
+    /// Options that do not fill whole words of four bytes are padded with zeros. What
+    /// [`Segment::parse`] read is written as it was, if its checksum was right (a checksum of
+    /// 0xFFFF is as right as one of 0, which is what is written here).
     pub fn emit(&self, source: IpAddr, destination: IpAddr, out: &mut Vec<u8>) {
         let start = out.len();
-        let header_len = self.header_len();
-        let length = header_len + self.text.len();
-        out.reserve(length);
-        let offset = ((header_len / 4) as u16) << 12;
-        let word = offset | u16::from(self.reserved & 0b111) << 9 | self.flags.bits();
-        out.extend_from_slice(&self.source_port.to_be_bytes());
-        out.extend_from_slice(&self.destination_port.to_be_bytes());
-        out.extend_from_slice(&self.seq.0.to_be_bytes());
-        out.extend_from_slice(&self.ack.0.to_be_bytes());
-        out.extend_from_slice(&word.to_be_bytes());
-        out.extend_from_slice(&self.window.to_be_bytes());
-        out.extend_from_slice(&[0, 0]);
-        out.extend_from_slice(&self.urgent.to_be_bytes());
-        out.extend_from_slice(self.options.as_bytes());
-        out.resize(start + header_len, 0);
+        let header_length = self.header_len();
+        let length = header_length + self.text.len();
         let (first, second) = self.text.as_slices();
-        out.extend_from_slice(first);
-        out.extend_from_slice(second);
-        let segment = &mut out[start..];
-        let sum = u64::from(checksum::pseudo_header(source, destination, length))
-            + u64::from(checksum::sum(segment));
-        segment[16..18].copy_from_slice(&(!checksum::fold(sum)).to_be_bytes());
+        // Copies of a length known beforehand are quicker: options are written with the unused room
+        // behind them, which is then taken back.
+        out.reserve(length.max(HEADER_LENGTH + Options::MAX_LENGTH));
+        out.extend_from_slice(&self.header());
+        out.extend_from_slice(self.options.padded());
+        out.truncate(start + header_length);
+
+        // What stands before the text is summed while it is still in registers.
+        let mut sum = checksum::pseudo_header(source, destination, PROTOCOL, length) + self.sum_of_header();
+        sum += u64::from(checksum::copy_and_sum(first, out));
+        if !second.is_empty() {
+            sum =
+                checksum::join(checksum::fold(sum), first.len(), checksum::copy_and_sum(second, out)).into();
+        }
+        if let Some(field) = out.get_mut(start + CHECKSUM..start + CHECKSUM + 2) {
+            field.copy_from_slice(&(!checksum::fold(sum)).to_be_bytes());
+        }
+    }
+
+    /// The header as it is sent, without options, its checksum zero.
+    #[inline]
+    fn header(&self) -> [u8; HEADER_LENGTH] {
+        let mut header = [0; HEADER_LENGTH];
+        header[0..2].copy_from_slice(&self.source_port.to_be_bytes());
+        header[2..4].copy_from_slice(&self.destination_port.to_be_bytes());
+        header[4..8].copy_from_slice(&self.seq.0.to_be_bytes());
+        header[8..12].copy_from_slice(&self.ack.0.to_be_bytes());
+        header[12..14].copy_from_slice(&self.offset_and_flags().to_be_bytes());
+        header[14..16].copy_from_slice(&self.window.to_be_bytes());
+        header[18..20].copy_from_slice(&self.urgent.to_be_bytes());
+        header
+    }
+
+    /// The one's complement sum of the header and the options, not folded.
+    #[inline]
+    fn sum_of_header(&self) -> u64 {
+        let fields = u64::from(self.source_port)
+            + u64::from(self.destination_port)
+            + u64::from(self.seq.0)
+            + u64::from(self.ack.0)
+            + u64::from(self.offset_and_flags())
+            + u64::from(self.window)
+            + u64::from(self.urgent);
+        let (words, _) = self.options.padded().as_chunks::<4>();
+        let words = &words[..self.options.padded_len() / 4];
+        words.iter().fold(fields, |sum, word| sum + u64::from(u32::from_be_bytes(*word)))
+    }
+
+    /// The data offset in words, the reserved bits and the flags.
+    #[inline]
+    const fn offset_and_flags(&self) -> u16 {
+        ((self.header_len() / 4) as u16) << 12 | ((self.reserved & 0b111) as u16) << 9 | self.flags.bits()
     }
 }
+
+/// For the fuzz target and its replay: any bytes as a segment. What can be read is written as it was,
+/// what the options hold comes back when pushed again, and the getters agree with the list.
+#[doc(hidden)]
+pub fn try_any_bytes(bytes: &[u8]) {
+    let unspecified = IpAddr::V4(core::net::Ipv4Addr::UNSPECIFIED);
+    let Ok(segment) = Segment::parse(bytes) else {
+        return;
+    };
+    let mut out = Vec::new();
+    segment.emit(unspecified, unspecified, &mut out);
+    assert!(Segment::verify_checksum(&out, unspecified, unspecified));
+    assert_eq!(Segment::parse(&out), Ok(segment));
+    let right = Segment::verify_checksum(bytes, unspecified, unspecified);
+    let differ = |(index, (one, other)): (usize, (&u8, &u8))| (one != other).then_some(index);
+    let mut differences = bytes.iter().zip(&out).enumerate().filter_map(differ);
+    assert_eq!(bytes.len(), out.len());
+    assert!(differences.all(|index| index / 2 == CHECKSUM / 2));
+    let field = bytes.get(CHECKSUM..CHECKSUM + 2);
+    assert!(!right || bytes == out || field == Some(&[0xff, 0xff]));
+
+    let options = segment.options;
+    let mut pushed = Options::EMPTY;
+    let all_fit = options.iter().all(|option| pushed.push(option).is_ok());
+    assert!(all_fit && options.as_bytes().starts_with(pushed.as_bytes()));
+    let last = |mss, option| if let TcpOption::MaximumSegmentSize(size) = option { Some(size) } else { mss };
+    assert_eq!(options.mss(), options.iter().fold(None, last));
+    let timestamps =
+        |found, option| if let TcpOption::Timestamps(both) = option { Some(both) } else { found };
+    assert_eq!(options.timestamps(), options.iter().fold(None, timestamps));
+    let sack = |found, option| if let TcpOption::Sack(blocks) = option { blocks } else { found };
+    assert_eq!(options.sack(), options.iter().fold(SackBlocks::EMPTY, sack));
+    let _ = (options.window_scale(), options.sack_permitted(), options.fast_open(), options.user_timeout());
+    let _ = options.malformed();
+}
+
+/// The number of TCP among the protocols of IP.
+pub(crate) const PROTOCOL: u8 = 6;
+
+/// Where the checksum stands in a header.
+const CHECKSUM: usize = 16;
 
 #[cfg(test)]
 mod tests;

@@ -48,6 +48,13 @@ pub struct SackBlock {
     pub end: SeqNumber,
 }
 
+impl SackBlock {
+    /// Whether it holds no number.
+    pub const fn is_empty(self) -> bool {
+        self.start.0 == self.end.0
+    }
+}
+
 /// The blocks of a SACK option, at most four. Reads like a slice.
 #[derive(Clone, Copy, Default)]
 pub struct SackBlocks {
@@ -258,6 +265,11 @@ impl Options {
         self.len().next_multiple_of(4)
     }
 
+    /// The bytes with the unused room behind them, which is always zero.
+    pub(super) const fn padded(&self) -> &[u8; MAX_LENGTH] {
+        &self.bytes
+    }
+
     /// Adds an option behind the others.
     ///
     /// # Errors
@@ -317,9 +329,8 @@ impl Options {
     /// Fills up to a whole number of words of four bytes, with [`TcpOption::EndOfList`]
     /// (RFC 9293 §3.1: padding is of zeros).
     pub fn pad_to_word(&mut self) {
-        let padded = self.padded_len();
-        self.bytes[usize::from(self.length)..padded].fill(kind::END_OF_LIST);
-        self.length = padded as u8;
+        // The unused room is zero already.
+        self.length = self.padded_len() as u8;
     }
 
     /// The options one by one. Ends behind [`TcpOption::EndOfList`], and before an option whose

@@ -2,11 +2,10 @@
 //! state as it is.
 
 use crate::State;
-use crate::rules::{Deviation, Rule};
+use crate::rules::{Circumstance, Deviation, Rule};
 
 const END_OF_FILE: Deviation =
-    Deviation::new("read() returns what is still unread, then 0: end of file is not an error")
-        .doing(actions!([ReturnText]));
+    Deviation::new("read() returns 0: end of file is not an error").doing(actions!([ReturnText]));
 
 pub(super) const RULES: &[&[Rule]] = rules! {
     [SynSent SynReceived Established FinWait1 FinWait2 CloseWait Closing LastAck] "active-open" on ActiveOpen
@@ -16,7 +15,7 @@ pub(super) const RULES: &[&[Rule]] = rules! {
         linux Deviation::new("connect() may take over the pair of sockets if timestamps were in use and a second has \
             passed; the new connection is in SYN_SENT")
             .to(State::SynSent).doing(actions!([DeleteConnection, CreateConnection, SendSyn, ReturnOk]))
-            .decided_by("net.ipv4.tcp_tw_reuse");
+            .when(Circumstance::Outside).decided_by("net.ipv4.tcp_tw_reuse");
     [Listen] "passive-open" on PassiveOpen
         do [ReturnError(ConnectionAlreadyExists)] => same, "RFC 9293 §3.10.1",
         linux Deviation::new("listen() succeeds once more and changes the backlog").doing(actions!([ReturnOk]))
@@ -51,7 +50,10 @@ pub(super) const RULES: &[&[Rule]] = rules! {
         do [ReturnText] => same, "RFC 9293 §3.10.3";
     [CloseWait] "receive-at-end" on Receive unless [UnreadText]
         do [ReturnError(ConnectionClosing)] => same, "RFC 9293 §3.10.3", linux END_OF_FILE;
-    [Closing LastAck TimeWait] "receive" on Receive
+    // Both directions are closed, but what came before the FIN is still the program's.
+    [Closing LastAck TimeWait] "receive-unread" on Receive if [UnreadText]
+        do [ReturnText] => same, "RFC 9293 §3.10.3";
+    [Closing LastAck TimeWait] "receive" on Receive unless [UnreadText]
         do [ReturnError(ConnectionClosing)] => same, "RFC 9293 §3.10.3", linux END_OF_FILE;
 
     [Closed] "close" on Close

@@ -1,11 +1,12 @@
 //! FIN_WAIT1, FIN_WAIT2, CLOSING, LAST_ACK and TIME_WAIT: this side has closed.
 
 use crate::State;
-use crate::rules::{Deviation, Rule};
+use crate::rules::{Circumstance, Deviation, Rule};
 
 const NO_TIME_WAIT_LEFT: Deviation =
     Deviation::new("straight to CLOSED where as many sockets are in TIME_WAIT as allowed")
         .to(State::Closed)
+        .when(Circumstance::Outside)
         .decided_by("net.ipv4.tcp_max_tw_buckets");
 
 pub(super) const RULES: &[&[Rule]] = rules! {
@@ -66,7 +67,7 @@ pub(super) const RULES: &[&[Rule]] = rules! {
     [TimeWait] "ack" on Segment if [Acceptable Ack AckAcceptable] unless [Rst Syn Fin]
         do [DiscardSegment] => same, "RFC 9293 §3.10.7.4 (fifth)",
         linux Deviation::new("an ACK without text starts the 2MSL timer anew; one with text is answered as well")
-            .doing(actions!([StartTimeWaitTimer])).decided_by("tcp_timewait_state_process");
+            .doing(actions!([StartTimeWaitTimer])).when(Circumstance::WithoutText).decided_by("tcp_timewait_state_process");
     [TimeWait] "fin" on Segment if [Acceptable Ack AckAcceptable Fin] unless [Rst Syn]
         do [SendAck, StartTimeWaitTimer] => same, "RFC 9293 §3.10.7.4 (fifth, eighth)";
     [TimeWait] "time-wait-timeout" on TimeWaitTimeout

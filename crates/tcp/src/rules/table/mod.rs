@@ -11,6 +11,8 @@ mod synchronized;
 mod synchronizing;
 mod timers;
 
+use core::ops::Range;
+
 use super::{Event, Rule};
 use crate::State;
 
@@ -98,8 +100,13 @@ static STARTS: [u16; CELLS + 1] = TABLE.starts;
 
 /// The rules for `event` in `state`; none where the event cannot happen there.
 pub fn applicable(state: State, event: Event) -> &'static [Rule] {
+    &RULES[places(state, event)]
+}
+
+/// Where in [`RULES`] they stand.
+pub(crate) fn places(state: State, event: Event) -> Range<usize> {
     let cell = cell(state, event);
-    &RULES[usize::from(STARTS[cell])..usize::from(STARTS[cell + 1])]
+    usize::from(STARTS[cell])..usize::from(STARTS[cell + 1])
 }
 
 /// The rules that start in `state`.

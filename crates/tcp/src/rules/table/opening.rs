@@ -1,7 +1,7 @@
 //! CLOSED and LISTEN: nothing is known of a peer yet.
 
 use crate::State;
-use crate::rules::{Deviation, Rule};
+use crate::rules::{Circumstance, Deviation, Rule};
 
 pub(super) const RULES: &[&[Rule]] = rules! {
     // CLOSED: whatever arrives is answered so that the sender learns there is nobody here.
@@ -48,7 +48,7 @@ pub(super) const RULES: &[&[Rule]] = rules! {
         do [SendReset(AtTheirAck), DiscardSegment] => same, "RFC 9293 §3.10.7.2 (second)",
         linux Deviation::new("an ACK that returns a valid SYN cookie opens a connection that no SYN_RECV preceded")
             .to(State::Established).doing(actions!([LearnPeer, AcceptAck, SignalOpen]))
-            .decided_by("net.ipv4.tcp_syncookies");
+            .when(Circumstance::Outside).decided_by("net.ipv4.tcp_syncookies");
     [Listen] "syn" on Segment if [Syn] unless [Rst Ack]
         do [LearnPeer, HoldForLater, SendSynAck] => SynReceived, "RFC 9293 §3.10.7.2 (third)",
         linux Deviation::new("the listening socket stays LISTEN and a request mini-socket is in SYN_RECV, or none with \

@@ -2,7 +2,7 @@
 //! (RFC 9293 §3.10.7.4, first to fifth, as tightened by RFC 5961).
 
 use crate::State;
-use crate::rules::{Deviation, Rule};
+use crate::rules::{Circumstance, Deviation, Rule};
 
 const RATE_LIMITED: Deviation = Deviation::new("no second answer within the rate limit, 500 ms by default")
     .decided_by("net.ipv4.tcp_invalid_ratelimit");
@@ -14,7 +14,7 @@ pub(super) const RULES: &[&[Rule]] = rules! {
         do [DiscardSegment] => same, "RFC 9293 §3.10.7.4 (first), RFC 5961 §3.2",
         linux Deviation::new("RST at RCV.NXT − 1 resets as well: some peers do not count their own FIN")
             .to(State::Closed).doing(actions!([Signal(ConnectionReset), DeleteConnection]))
-            .decided_by("tcp_reset_check");
+            .when(Circumstance::AtPeersFin).decided_by("tcp_reset_check");
     [Established FinWait1 CloseWait Closing LastAck] "rst-in-window" on Segment
         if [Rst Acceptable] unless [Exact]
         do [SendChallengeAck, DiscardSegment] => same, "RFC 9293 §3.10.7.4 (second), RFC 5961 §3.2",
@@ -24,7 +24,7 @@ pub(super) const RULES: &[&[Rule]] = rules! {
     [FinWait2] "rst-in-window" on Segment if [Rst Acceptable] unless [Exact]
         do [SendChallengeAck, DiscardSegment] => same, "RFC 9293 §3.10.7.4 (second), RFC 5961 §3.2",
         linux Deviation::new("after close() a mini-socket is left, which any RST in the window ends")
-            .to(State::Closed).doing(actions!([DeleteConnection])).decided_by("tcp_timewait_state_process");
+            .to(State::Closed).doing(actions!([DeleteConnection])).when(Circumstance::Orphaned).decided_by("tcp_timewait_state_process");
     [TimeWait] "rst-in-window" on Segment if [Rst Acceptable] unless [Exact]
         do [SendChallengeAck, DiscardSegment] => same, "RFC 9293 §3.10.7.4 (second), RFC 5961 §3.2",
         linux Deviation::new("dropped in silence").doing(actions!([DiscardSegment]))
@@ -41,7 +41,7 @@ pub(super) const RULES: &[&[Rule]] = rules! {
     [TimeWait] "rst" on Segment if [Rst Acceptable Exact]
         do [DeleteConnection] => Closed, "RFC 9293 §3.10.7.4 (second)",
         linux_stays Deviation::new("with tcp_rfc1337=1 the RST is ignored and TIME_WAIT lasts its time (RFC 1337 §4)")
-            .doing(actions!([DiscardSegment])).decided_by("net.ipv4.tcp_rfc1337");
+            .doing(actions!([DiscardSegment])).when(Circumstance::TimeWaitProtected).decided_by("net.ipv4.tcp_rfc1337");
 
     [Established FinWait1 FinWait2 CloseWait Closing LastAck] "outside-window" on Segment
         unless [Rst Syn Acceptable]
@@ -55,7 +55,7 @@ pub(super) const RULES: &[&[Rule]] = rules! {
     [TimeWait] "outside-window" on Segment unless [Rst Syn Acceptable FinRepeated]
         do [SendAck, DiscardSegment] => same, "RFC 9293 §3.10.7.4 (first)",
         linux Deviation::new("the 2MSL timer starts anew as well if ACK is set; no second answer within the rate limit")
-            .doing(actions!([SendAck, StartTimeWaitTimer])).decided_by("tcp_timewait_state_process");
+            .doing(actions!([SendAck, StartTimeWaitTimer])).when(Circumstance::WithAck).decided_by("tcp_timewait_state_process");
 
     // RFC 5961 §4.2 asks for the answer whatever the sequence number is.
     [Established FinWait1 CloseWait Closing LastAck] "syn" on Segment if [Syn] unless [Rst]
@@ -66,7 +66,7 @@ pub(super) const RULES: &[&[Rule]] = rules! {
         linux Deviation::new("after close() a mini-socket is left, which answers a SYN at or beyond RCV.NXT with RST \
             and ends")
             .to(State::Closed).doing(actions!([SendReset(AckingTheirs), DeleteConnection]))
-            .decided_by("tcp_timewait_state_process");
+            .when(Circumstance::Orphaned).decided_by("tcp_timewait_state_process");
     [TimeWait] "syn-of-new-connection" on Segment if [Syn NewIncarnation] unless [Rst Ack]
         do [DeleteConnection, CreateConnection, LearnPeer, HoldForLater, SendSynAck] => SynReceived,
         "RFC 9293 §3.6.1 (MAY-2), RFC 6191",
@@ -84,7 +84,7 @@ pub(super) const RULES: &[&[Rule]] = rules! {
         do [DiscardSegment] => same, "RFC 9293 §3.10.7.4 (fifth)",
         linux Deviation::new("answered with an ACK unless it is empty; an empty one at RCV.NXT starts the 2MSL timer \
             anew")
-            .doing(actions!([SendAck])).decided_by("tcp_timewait_state_process");
+            .doing(actions!([SendAck])).when(Circumstance::WithText).decided_by("tcp_timewait_state_process");
     [Established FinWait1 FinWait2 CloseWait Closing LastAck] "bad-ack" on Segment
         if [Acceptable Ack] unless [Rst Syn AckAcceptable]
         do [SendChallengeAck, DiscardSegment] => same, "RFC 9293 §3.10.7.4 (fifth), RFC 5961 §5.2";

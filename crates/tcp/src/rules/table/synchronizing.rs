@@ -1,7 +1,7 @@
 //! SYN_SENT and SYN_RECV: our SYN is out, its acknowledgment is not in.
 
 use crate::State;
-use crate::rules::{Deviation, Rule};
+use crate::rules::{Circumstance, Deviation, Rule};
 
 pub(super) const RULES: &[&[Rule]] = rules! {
     [SynSent] "close" on Close
@@ -77,7 +77,7 @@ pub(super) const RULES: &[&[Rule]] = rules! {
     [SynReceived] "outside-window" on Segment unless [Rst Acceptable CrossingSynAck]
         do [SendAck, DiscardSegment] => same, "RFC 9293 §3.10.7.4 (first)",
         linux Deviation::new("a repeated SYN gets the SYN+ACK again, not an ACK")
-            .doing(actions!([SendSynAck, DiscardSegment])).decided_by("tcp_check_req");
+            .doing(actions!([SendSynAck, DiscardSegment])).when(Circumstance::SynRepeated).decided_by("tcp_check_req");
     [SynReceived] "crossing-syn-ack" on Segment if [CrossingSynAck]
         do [AcceptAck, SignalOpen, DeliverText, SendAck, SendText] => Established,
         "RFC 9293 §3.5 (figure 7, MUST-10)";
@@ -97,7 +97,7 @@ pub(super) const RULES: &[&[Rule]] = rules! {
         linux_stays Deviation::new("stays SYN_RECV while TCP_DEFER_ACCEPT waits for text, or while the accept queue \
             is full; with tcp_abort_on_overflow=1 a full accept queue resets")
             .doing(actions!([DiscardSegment]))
-            .decided_by("TCP_DEFER_ACCEPT, net.core.somaxconn, net.ipv4.tcp_abort_on_overflow");
+            .when(Circumstance::Outside).decided_by("TCP_DEFER_ACCEPT, net.core.somaxconn, net.ipv4.tcp_abort_on_overflow");
     [SynReceived] "ack-and-fin" on Segment if [Acceptable Ack AckAcceptable Fin] unless [Rst Syn]
         do [AcceptAck, SignalOpen, DeliverText, ConsumeFin, SignalPeerClosed, SendText] => CloseWait,
         "RFC 9293 §3.10.7.4 (fifth, eighth)";

@@ -1,0 +1,173 @@
+//! The opening: initial sequence numbers, and the options both sides say once.
+
+use super::step::Arrival;
+use super::types::Events;
+use super::{Agreed, Connection, facts};
+use crate::policy::EcnPolicy;
+use crate::segment::{Options, TcpOption, Timestamps};
+use crate::{Flags, Instant, Segment, State, isn};
+
+impl Connection {
+    /// SYN or SYN+ACK: chooses the initial sequence number where none is chosen yet.
+    pub(super) fn begin_handshake(&mut self, now: Instant, answer: bool) {
+        let chosen = self.state == State::SynSent || (answer && self.state == State::SynReceived);
+        if !chosen {
+            // Linux continues where TIME_WAIT ended, far enough ahead (RFC 6191, RFC 1122 §4.2.2.13).
+            let initial = if self.state == State::TimeWait && self.policy.is_linux() {
+                self.send.next + 65_537
+            } else {
+                isn::initial_sequence_number(&self.policy.secret, &self.pair, now)
+            };
+            self.begin_at(initial);
+            self.fresh_recovery();
+        }
+        if !answer {
+            self.agreed = self.offer();
+            self.send.window = 0;
+            self.send.largest_window = 0;
+        }
+        self.due.handshake = true;
+    }
+
+    /// What a SYN of ours offers.
+    fn offer(&self) -> Agreed {
+        let policy = &self.policy;
+        Agreed {
+            timestamps: policy.timestamps,
+            timestamp_offset: isn::timestamp_offset(&policy.secret, &self.pair),
+            sack: policy.sack,
+            window_scaling: policy.window_scaling,
+            send_scale: 0,
+            receive_scale: policy.window_scale(),
+            ecn: policy.ecn == EcnPolicy::Offer,
+            passive: false,
+            fast_open: false,
+        }
+    }
+
+    /// Takes over what a SYN says: from a stranger in LISTEN and TIME_WAIT, from the peer in SYN_SENT.
+    pub(super) fn learn_peer(&mut self, now: Instant, arrival: &Arrival<'_>) {
+        let segment = arrival.segment;
+        let policy = &self.policy;
+        let active = self.state == State::SynSent;
+        if !active {
+            self.pair.local_address = arrival.envelope.destination;
+            self.pair.remote_address = arrival.envelope.source;
+            self.pair.local_port = segment.destination_port;
+            self.pair.remote_port = segment.source_port;
+            self.agreed = Agreed { passive: true, ecn: policy.ecn != EcnPolicy::Off, ..self.offer() };
+        }
+        let options = &segment.options;
+        let timestamps = options.timestamps();
+        self.agreed.timestamps &= timestamps.is_some();
+        self.agreed.sack &= options.sack_permitted();
+        match options.window_scale() {
+            // RFC 7323 §2.3: a shift beyond 14 is taken for 14.
+            Some(scale) if self.agreed.window_scaling => self.agreed.send_scale = scale.min(14),
+            _ => {
+                self.agreed.window_scaling = false;
+                self.agreed.send_scale = 0;
+                self.agreed.receive_scale = 0;
+            }
+        }
+        // RFC 3168 §6.1.1: a SYN offers with ECE and CWR, a SYN+ACK agrees with ECE alone.
+        let ecn = segment.flags.intersection(Flags::ECE | Flags::CWR);
+        let expected = if segment.flags.contains(Flags::ACK) { Flags::ECE } else { Flags::ECE | Flags::CWR };
+        self.agreed.ecn &= ecn == expected;
+
+        // RFC 9293 §3.7.1 (MUST-15): without the option the peer takes only the default.
+        let default = if self.pair.remote_address.is_ipv4() { 536 } else { 1220 };
+        self.send.peer_mss = options.mss().unwrap_or(default).max(policy.min_mss);
+
+        self.begin_receiving(segment.seq);
+        if let Some(timestamps) = timestamps {
+            self.receive.timestamp = timestamps.value;
+            self.receive.timestamp_at = facts::seconds(now);
+        }
+        self.send.window = u32::from(segment.window);
+        self.send.largest_window = self.send.window;
+        self.send.window_seq = segment.seq;
+        self.send.window_ack = segment.ack;
+        self.timers.heard = now;
+    }
+
+    /// The handshake is over.
+    pub(super) fn opened(&mut self, now: Instant) {
+        self.events.note(Events::OPENED | Events::WRITABLE);
+        self.timers.heard = now;
+        self.receive.read_since = now.as_millis() as u32;
+        let mss = u32::from(self.segment_size());
+        self.recovery.established(mss, self.agreed.sack, self.agreed.timestamps, &self.policy);
+        if self.text_in.readable() > 0 {
+            self.events.note(Events::READABLE);
+        }
+    }
+
+    /// The options of a SYN or SYN+ACK, in the order Linux has them.
+    pub(super) fn handshake_options(&self, now: Instant) -> Options {
+        let mut options = Options::EMPTY;
+        let mss = self.policy.mss.unwrap_or_else(|| self.pair.largest_text(self.policy.mtu));
+        let agreed = &self.agreed;
+        let mut add = |option: TcpOption<'_>| {
+            // 24 bytes at the most: there is always room.
+            let added = options.push(option);
+            debug_assert!(added.is_ok());
+        };
+        add(TcpOption::MaximumSegmentSize(mss));
+        if agreed.timestamps {
+            // The SACK option takes the place of the padding in front of the timestamps.
+            if agreed.sack {
+                add(TcpOption::SackPermitted);
+            } else {
+                add(TcpOption::NoOperation);
+                add(TcpOption::NoOperation);
+            }
+            add(TcpOption::Timestamps(self.timestamps(now)));
+        } else if agreed.sack {
+            add(TcpOption::NoOperation);
+            add(TcpOption::NoOperation);
+            add(TcpOption::SackPermitted);
+        }
+        if agreed.window_scaling {
+            add(TcpOption::NoOperation);
+            add(TcpOption::WindowScale(agreed.receive_scale));
+        }
+        if self.policy.user_timeout_option
+            && let Some(timeout) = self.policy.user_timeout
+        {
+            add(TcpOption::UserTimeout(crate::segment::UserTimeout::from_duration(timeout)));
+        }
+        options
+    }
+
+    /// The timestamps of a segment sent now: a clock of milliseconds (RFC 7323 §5.4).
+    pub(super) fn timestamps(&self, now: Instant) -> Timestamps {
+        Timestamps { value: self.timestamp_clock(now), echo_reply: self.receive.timestamp }
+    }
+
+    pub(super) const fn timestamp_clock(&self, now: Instant) -> u32 {
+        (now.as_millis() as u32).wrapping_add(self.agreed.timestamp_offset)
+    }
+
+    /// The largest text of a segment, options that every segment has counted off.
+    pub(super) fn segment_size(&self) -> u16 {
+        let path = self.pair.largest_text(self.send.path_mtu);
+        let options = if self.agreed.timestamps { 12 } else { 0 };
+        self.send.peer_mss.min(path).saturating_sub(options).max(8)
+    }
+
+    /// Text and FIN that come with a SYN wait until the connection is open (RFC 9293 §3.10.7.2).
+    pub(super) fn hold_for_later(&mut self, segment: &Segment<'_>) {
+        // Linux drops them; the peer sends them again.
+        if self.policy.is_linux() && !self.agreed.fast_open {
+            return;
+        }
+        let seq = segment.seq + 1;
+        let room = self.receive.edge.offset_from(self.receive.next);
+        let text = segment.text.take(room as usize);
+        if segment.flags.contains(Flags::FIN) && text.len() == segment.text.len() {
+            self.receive.held_fin = Some(seq + text.len() as u32);
+        }
+        self.text_in.hold(seq, text);
+    }
+}

@@ -1,0 +1,183 @@
+//! The passing of time.
+
+use core::time::Duration;
+
+use super::Connection;
+use crate::recovery::{Probe, RecoveryTimer};
+use crate::rules::Event;
+use crate::{Deadline, Instant, State};
+
+/// How long an open connection keeps unused memory.
+const KEEP_MEMORY: Duration = Duration::from_secs(1);
+
+impl Connection {
+    /// When [`Connection::handle_timeout`] has to be called at the latest; `None`: whenever
+    /// something else happens.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let mut earliest: Option<Instant> = None;
+        let mut consider = |deadline: Option<Instant>| {
+            if let Some(deadline) = deadline {
+                earliest = Some(earliest.map_or(deadline, |earliest| earliest.min(deadline)));
+            }
+        };
+        consider(self.timers.ack.get());
+        consider(self.timers.persist.get());
+        consider(self.timers.state.get());
+        consider(self.recovery.deadline().map(|(deadline, _)| deadline));
+        consider(self.user_deadline());
+        consider(self.keepalive_deadline());
+        consider(self.pacing_deadline());
+        earliest
+    }
+
+    /// Does what the time has come for. Calling it early does no harm.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.steps.clear();
+        let due = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
+        if self.timers.state.is_due(now) {
+            self.timers.state = Deadline::NONE;
+            self.on_state_timer(now);
+        }
+        if self.timers.ack.is_due(now) {
+            self.timers.ack = Deadline::NONE;
+            self.due.ack = true;
+        }
+        if due(self.user_deadline()) && Event::UserTimeout.possible_in().contains(self.state) {
+            let _ = self.step(now, Event::UserTimeout, self.call_facts(), None);
+        }
+        if let Some((deadline, timer)) = self.recovery.deadline()
+            && deadline <= now
+        {
+            self.on_recovery_timer(now, timer);
+        }
+        if self.timers.persist.is_due(now) {
+            self.timers.persist = Deadline::NONE;
+            self.on_persist_timer(now);
+        }
+        if due(self.keepalive_deadline()) {
+            self.on_keepalive_timer(now);
+        }
+    }
+
+    fn on_state_timer(&mut self, now: Instant) {
+        match self.state {
+            State::TimeWait => {
+                let _ = self.step(now, Event::TimeWaitTimeout, self.call_facts(), None);
+            }
+            State::FinWait2 if self.program.gone => {
+                let _ = self.step(now, Event::FinWait2Timeout, self.call_facts(), None);
+            }
+            _ => {
+                self.text_out.release();
+                self.text_in.release();
+                self.recovery.release();
+            }
+        }
+    }
+
+    fn on_recovery_timer(&mut self, now: Instant, timer: RecoveryTimer) {
+        match timer {
+            RecoveryTimer::Reordering => {
+                self.due.window_reduced |= self.recovery.on_reordering_timeout(now) && self.agreed.ecn;
+            }
+            RecoveryTimer::TailLossProbe => {
+                self.due.tail_loss_probe = self.recovery.on_tail_loss_timeout(now) != Probe::Nothing;
+            }
+            RecoveryTimer::Retransmission => {
+                let event = if self.has_retransmitted_enough(now) {
+                    Event::RetransmissionsExhausted
+                } else {
+                    Event::RetransmissionTimeout
+                };
+                let _ = self.step(now, event, self.call_facts(), None);
+            }
+        }
+    }
+
+    /// R2 of RFC 9293 §3.8.3: the retries of the policy are used up.
+    fn has_retransmitted_enough(&self, now: Instant) -> bool {
+        let policy = &self.policy;
+        let retries = match self.state {
+            State::SynSent => policy.syn_retries.saturating_add(policy.syn_linear_timeouts),
+            State::SynReceived if self.agreed.passive => policy.syn_ack_retries,
+            State::SynReceived => policy.syn_retries,
+            _ if self.program.gone => policy.orphan_retries,
+            _ => policy.retries,
+        };
+        let _ = now;
+        self.recovery.backoffs() >= retries
+    }
+
+    fn on_persist_timer(&mut self, now: Instant) {
+        let probes = self.timers.persist_probes;
+        let retries = if self.program.gone { self.policy.orphan_retries } else { self.policy.retries };
+        // RFC 9293 §3.8.6.1: a peer that answers may keep its window closed for ever; answers
+        // count the probes from zero again.
+        if probes >= retries {
+            let _ = self.step(now, Event::RetransmissionsExhausted, self.call_facts(), None);
+            return;
+        }
+        self.timers.persist_probes = probes.saturating_add(1);
+        if self.send.window > 0 {
+            // There is a window, only too small to be worth a segment: the override of §3.8.6.2.1.
+            self.due.small_text = true;
+        }
+        let _ = self.step(now, Event::PersistTimeout, self.call_facts(), None);
+    }
+
+    /// How long until the next window probe: the retransmission timeout, doubled each time.
+    pub(super) fn persist_interval(&self) -> Duration {
+        let policy = &self.policy;
+        let doubled = self.recovery.rto().saturating_mul(1 << self.timers.persist_probes.min(16));
+        doubled.clamp(policy.rto.min, policy.rto.max)
+    }
+
+    /// The user timeout counts from the oldest text the peer has not acknowledged (RFC 9293 §3.10.8).
+    fn user_deadline(&self) -> Option<Instant> {
+        let timeout = self.policy.user_timeout?;
+        self.recovery.first_unacked_sent_at().map(|sent| sent + timeout)
+    }
+
+    /// Keepalive counts from the last sign of life, and only while nothing is outstanding: else the
+    /// retransmission timer finds out.
+    fn keepalive_deadline(&self) -> Option<Instant> {
+        let keepalive = self.policy.keepalive.filter(|_| self.program.keepalive)?;
+        if !Event::KeepaliveTimeout.possible_in().contains(self.state)
+            || self.send.unacknowledged != self.send.next
+            || !self.text_out.is_empty()
+        {
+            return None;
+        }
+        let intervals = keepalive.interval.saturating_mul(u32::from(self.timers.keepalive_probes));
+        Some(self.timers.heard + keepalive.time + intervals)
+    }
+
+    fn on_keepalive_timer(&mut self, now: Instant) {
+        let Some(keepalive) = self.policy.keepalive else { return };
+        // TCP_USER_TIMEOUT takes the place of the number of probes (RFC 5482 §3, Linux).
+        let silent = now.duration_since(self.timers.heard);
+        let exhausted = match self.policy.user_timeout.filter(|_| self.policy.is_linux()) {
+            Some(timeout) => silent >= timeout && self.timers.keepalive_probes > 0,
+            None => self.timers.keepalive_probes >= keepalive.probes,
+        };
+        let event = if exhausted { Event::KeepaliveExhausted } else { Event::KeepaliveTimeout };
+        self.timers.keepalive_probes = self.timers.keepalive_probes.saturating_add(1);
+        let _ = self.step(now, event, self.call_facts(), None);
+    }
+
+    /// Pacing holds back text only.
+    fn pacing_deadline(&self) -> Option<Instant> {
+        (self.policy.pacing && self.has_text_to_send()).then_some(self.timers.pacing)
+    }
+
+    /// Comes back to give memory away that an idle connection does not need.
+    pub(super) fn plan_release(&mut self, now: Instant) {
+        if !self.timers.state.is_set()
+            && self.send.unacknowledged == self.send.next
+            && self.memory() > 0
+            && matches!(self.state, State::Established | State::CloseWait)
+        {
+            self.timers.state = Deadline::at(now + KEEP_MEMORY);
+        }
+    }
+}

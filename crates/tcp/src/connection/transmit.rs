@@ -1,0 +1,393 @@
+//! What goes onto the wire, and when.
+//!
+//! A segment is planned first, as numbers, and its text is borrowed from the send buffer only when
+//! everything is decided.
+
+use super::Connection;
+use super::reply::Reply;
+use super::types::{Envelope, Transmit};
+use crate::recovery::Sent;
+use crate::segment::{Options, TcpOption};
+use crate::{Deadline, Ecn, Flags, Instant, Segment, SeqNumber, State};
+
+/// What is sent next.
+#[derive(Clone, Copy)]
+pub(crate) enum Planned {
+    /// A segment that is not part of the connection.
+    Reply(Reply),
+    /// One that is.
+    Segment(Plan),
+}
+
+/// A segment as numbers.
+#[derive(Clone, Copy)]
+pub(crate) struct Plan {
+    seq: SeqNumber,
+    /// Bytes of text from `seq` on.
+    text: u32,
+    flags: Flags,
+    options: Options,
+    /// Text for the first time may be marked on the way (RFC 3168 §6.1.5).
+    markable: bool,
+}
+
+impl Connection {
+    /// The next segment to send, or `None` if there is nothing to send now.
+    ///
+    /// To be called after everything else until it returns `None`.
+    pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit<'_>> {
+        let planned = self.plan_transmit(now)?;
+        Some(self.carry_out(planned))
+    }
+
+    /// The first half of [`Connection::poll_transmit`]: everything is decided, nothing is borrowed.
+    pub(crate) fn plan_transmit(&mut self, now: Instant) -> Option<Planned> {
+        if let Some(reply) = self.reply.take() {
+            return Some(Planned::Reply(*reply));
+        }
+        let plan = match self.state {
+            State::Closed | State::Listen => None,
+            State::SynSent => self.plan_handshake(now),
+            State::SynReceived
+            | State::Established
+            | State::FinWait1
+            | State::FinWait2
+            | State::CloseWait
+            | State::Closing
+            | State::LastAck
+            | State::TimeWait => self.plan_handshake(now).or_else(|| self.plan_open(now)),
+        };
+        plan.map(Planned::Segment)
+    }
+
+    /// The second half: the segment with its text.
+    pub(crate) fn carry_out(&mut self, planned: Planned) -> Transmit<'_> {
+        match planned {
+            Planned::Reply(reply) => reply.transmit(),
+            Planned::Segment(plan) => self.build(plan),
+        }
+    }
+
+    /// SYN, or SYN+ACK, until it is acknowledged.
+    fn plan_handshake(&mut self, now: Instant) -> Option<Plan> {
+        if !self.due.handshake || self.send.syn_acknowledged {
+            return None;
+        }
+        self.due.handshake = false;
+        let initial = self.send.initial;
+        let again = self.recovery.outstanding() > 0;
+        let mut flags = Flags::SYN;
+        if self.state != State::SynSent {
+            flags = flags | Flags::ACK;
+            self.acknowledged_all();
+            if self.agreed.ecn {
+                flags = flags | Flags::ECE;
+            }
+        } else if self.agreed.ecn && self.recovery.backoffs() == 0 {
+            // RFC 3168 §6.1.1.1: a SYN that went unanswered is sent again without the offer.
+            flags = flags | Flags::ECE | Flags::CWR;
+        }
+        let kind = if again { Sent::Retransmission } else { Sent::New };
+        self.recovery.on_sent(now, initial, initial + 1, kind);
+        Some(Plan { seq: initial, text: 0, flags, options: self.handshake_options(now), markable: false })
+    }
+
+    /// Everything after the opening: lost text, new text, FIN, probes, ACKs, in this order.
+    fn plan_open(&mut self, now: Instant) -> Option<Plan> {
+        let opening = self.state == State::SynReceived && !self.agreed.fast_open;
+        if !opening && let Some(plan) = self.plan_text(now) {
+            return Some(plan);
+        }
+        if core::mem::take(&mut self.due.window_probe) || core::mem::take(&mut self.due.keepalive_probe) {
+            // One number back: a living peer has to answer what it has already seen (RFC 9293 §3.8.4).
+            let seq = if self.send.unacknowledged == self.send.next {
+                self.send.next - 1
+            } else {
+                self.send.unacknowledged - 1
+            };
+            // An ACK that is due still goes out: the peer takes nothing from an old number.
+            return Some(self.plan_ack(now, seq));
+        }
+        if self.due.ack {
+            let plan = self.plan_ack(now, self.send.next);
+            self.acknowledged_all();
+            return Some(plan);
+        }
+        None
+    }
+
+    fn plan_ack(&self, now: Instant, seq: SeqNumber) -> Plan {
+        Plan { seq, text: 0, flags: self.ack_flags(), options: self.options(now, true), markable: false }
+    }
+
+    fn ack_flags(&self) -> Flags {
+        if self.due.echo_congestion && self.agreed.ecn { Flags::ACK | Flags::ECE } else { Flags::ACK }
+    }
+
+    /// The options of a segment of an open connection: timestamps, and where there is something to
+    /// tell, what arrived out of order.
+    fn options(&self, now: Instant, with_ack: bool) -> Options {
+        let mut options = if self.agreed.timestamps {
+            Options::with_timestamps(self.timestamps(now))
+        } else {
+            Options::EMPTY
+        };
+        if with_ack && self.agreed.sack && (self.text_in.has_gap() || !self.receive.duplicate.is_empty()) {
+            let most = (Options::MAX_LENGTH - options.len() - 4) / 8;
+            let held = self.text_in.sack_blocks(most);
+            // RFC 2883 §4: what came twice is told first, and if it lies within a block, that block next.
+            let blocks = Some(self.receive.duplicate)
+                .filter(|block| !block.is_empty())
+                .into_iter()
+                .chain(held.iter().copied())
+                .take(most)
+                .collect();
+            for option in [TcpOption::NoOperation, TcpOption::NoOperation, TcpOption::Sack(blocks)] {
+                let added = options.push(option);
+                debug_assert!(added.is_ok());
+            }
+        }
+        options
+    }
+
+    /// The number of the first byte in the send buffer.
+    fn text_start(&self) -> SeqNumber {
+        if self.send.syn_acknowledged { self.send.unacknowledged } else { self.send.initial + 1 }
+    }
+
+    /// Text that was never sent.
+    fn unsent(&self) -> u32 {
+        if self.send.fin_sent {
+            return 0;
+        }
+        (self.text_start() + self.text_out.len()).offset_from(self.send.next)
+    }
+
+    /// Whether text or the FIN waits to be sent for the first time.
+    pub(super) fn has_text_to_send(&self) -> bool {
+        matches!(
+            self.state,
+            State::Established | State::FinWait1 | State::CloseWait | State::Closing | State::LastAck
+        ) && !self.send.fin_sent
+            && (self.send.fin_queued || self.unsent() > 0)
+    }
+
+    fn plan_text(&mut self, now: Instant) -> Option<Plan> {
+        let wants_new = self.recovery.prefers_new();
+        if wants_new && let Some(plan) = self.plan_new_text(now) {
+            return Some(plan);
+        }
+        if let Some((start, end)) = self.recovery.retransmission() {
+            // The first lost segment goes whatever the peer's window has become: its answer tells.
+            let window_end = self.send.unacknowledged + self.send.window;
+            let first = start == self.send.unacknowledged;
+            if (first || end.le(window_end))
+                && (first || self.recovery.allowance() > 0 || self.send.window == 0)
+            {
+                return self.plan_again(now, start, end, Sent::Retransmission);
+            }
+        }
+        if core::mem::take(&mut self.due.tail_loss_probe)
+            && let Some(plan) = self.plan_tail_loss_probe(now)
+        {
+            return Some(plan);
+        }
+        self.plan_new_text(now)
+    }
+
+    /// A range that was sent before.
+    fn plan_again(&mut self, now: Instant, start: SeqNumber, end: SeqNumber, kind: Sent) -> Option<Plan> {
+        if start == self.send.initial && !self.send.syn_acknowledged {
+            self.due.handshake = true;
+            return self.plan_handshake(now);
+        }
+        let options = self.options(now, true);
+        let room = u32::from(self.segment_room(&options)).max(self.policy.segmentation_offload);
+        let fin_at = self.send.next - 1;
+        let mut end = end.earlier(start + room);
+        let mut text = end.offset_from(start);
+        let mut flags = self.ack_flags();
+        if self.send.fin_sent && end.gt(fin_at) {
+            text -= 1;
+            flags = flags | Flags::FIN;
+        } else if self.send.fin_sent && end == fin_at && text < room {
+            // The FIN goes along with the last text.
+            flags = flags | Flags::FIN;
+            end = self.send.next;
+        }
+        if text > 0 && (start + text) == self.text_start() + self.text_out.len() {
+            flags = flags | Flags::PSH;
+        }
+        self.recovery.on_sent(now, start, end, kind);
+        self.acknowledged_all();
+        Some(Plan { seq: start, text, flags, options, markable: false })
+    }
+
+    /// RFC 8985 §7.3: new text if the window has room for it, otherwise the last segment again.
+    fn plan_tail_loss_probe(&mut self, now: Instant) -> Option<Plan> {
+        let room = self.usable_window().min(u32::from(self.segment_size()));
+        let text = self.unsent().min(room);
+        if text > 0 {
+            return Some(self.plan_new(now, text, Sent::TailLossProbe));
+        }
+        let (start, end) = self.recovery.last_missing()?;
+        self.plan_again(now, start, end, Sent::TailLossProbe)
+    }
+
+    /// What the peer's window has left.
+    fn usable_window(&self) -> u32 {
+        let edge = self.send.unacknowledged + self.send.window;
+        u32::try_from(edge.distance(self.send.next)).unwrap_or(0)
+    }
+
+    fn plan_new_text(&mut self, now: Instant) -> Option<Plan> {
+        if !self.has_text_to_send() {
+            return None;
+        }
+        if self.policy.pacing && now < self.timers.pacing {
+            return None;
+        }
+        let idle = self.send.unacknowledged == self.send.next;
+        if idle {
+            self.recovery.restart_after_idle(now, &self.policy);
+        }
+        let unsent = self.unsent();
+        let usable = self.usable_window();
+        let size = u32::from(self.segment_size());
+        let most = size.max(self.policy.segmentation_offload / size * size);
+        let allowed = self.recovery.allowance();
+        // Congestion control counts whole segments: a remainder of the window is not worth a small one.
+        let allowed = if allowed >= unsent.min(size) { allowed } else { 0 };
+        let allowed = if allowed > size { allowed / size * size } else { allowed };
+        let text = unsent.min(usable).min(most).min(allowed.max(if idle { size } else { 0 }));
+        let last = text == unsent;
+        let fin = last && self.send.fin_queued && usable > text;
+        if (text == 0 && !fin) || !self.is_worth_sending(text, unsent, usable, size, idle, fin) {
+            self.plan_persist(now, idle, usable, unsent);
+            return None;
+        }
+        Some(self.plan_new(now, text, Sent::New))
+    }
+
+    /// The sender's part against the silly window, and Nagle (RFC 9293 §3.8.6.2.1, §3.7.4).
+    fn is_worth_sending(
+        &self,
+        text: u32,
+        unsent: u32,
+        usable: u32,
+        size: u32,
+        idle: bool,
+        fin: bool,
+    ) -> bool {
+        if text >= size || self.due.small_text {
+            return true;
+        }
+        if unsent <= usable {
+            // All of it fits. Linux waits only while a small segment is on its way (Minshall).
+            let waits =
+                if self.policy.is_linux() { self.send.small_end.gt(self.send.unacknowledged) } else { !idle };
+            return fin || !self.policy.nagle || !waits;
+        }
+        if text < usable {
+            // Held back by congestion control, not by the window: more will come together.
+            return !self.policy.nagle || idle;
+        }
+        text > 0 && (idle || !self.policy.nagle) && text >= self.send.largest_window / 2
+    }
+
+    /// Nothing is in flight that could bring news of the window: it has to be asked for.
+    fn plan_persist(&mut self, now: Instant, idle: bool, usable: u32, unsent: u32) {
+        let shut = usable < unsent.max(1);
+        if idle && shut && !self.timers.persist.is_set() && self.state.is_synchronized() {
+            self.timers.persist = Deadline::at(now + self.persist_interval());
+        }
+    }
+
+    fn plan_new(&mut self, now: Instant, text: u32, kind: Sent) -> Plan {
+        let options = self.options(now, true);
+        // SACK blocks take their room from the text.
+        let room = u32::from(self.segment_room(&options));
+        let size = u32::from(self.segment_size());
+        let text = if text <= size { text.min(room) } else { text };
+        let unsent = self.unsent();
+        let usable = self.usable_window();
+        let start = self.send.next;
+        let mut flags = self.ack_flags();
+        let mut end = start + text;
+        if text == unsent {
+            if text > 0 {
+                flags = flags | Flags::PSH;
+            }
+            if self.send.fin_queued && usable > text {
+                flags = flags | Flags::FIN;
+                end += 1;
+                self.send.fin_sent = true;
+            }
+        }
+        if text > 0 && core::mem::take(&mut self.due.window_reduced) {
+            flags = flags | Flags::CWR;
+        }
+        if text % size != 0 {
+            self.send.small_end = end;
+        }
+        self.send.next = end;
+        self.due.small_text = false;
+        self.timers.persist = Deadline::NONE;
+        self.recovery.on_sent(now, start, end, kind);
+        if self.policy.pacing
+            && let Some(rate) = self.recovery.pacing_rate()
+        {
+            let micros = u64::from(text) * 1_000_000 / rate.max(1);
+            self.timers.pacing = self.timers.pacing.max(now).plus_micros(micros);
+        }
+        // Text that answers text: the peer's acknowledgment need not be quick any more.
+        self.acknowledged_all();
+        Plan { seq: start, text, flags, options, markable: text > 0 }
+    }
+
+    /// The text a segment has room for beside these options.
+    fn segment_room(&self, options: &Options) -> u16 {
+        let path = self.pair.largest_text(self.send.path_mtu);
+        self.send.peer_mss.min(path).saturating_sub(options.padded_len() as u16).max(8)
+    }
+
+    fn build(&mut self, plan: Plan) -> Transmit<'_> {
+        let handshake = plan.flags.contains(Flags::SYN);
+        let window = if handshake {
+            // The window of a SYN is not scaled (RFC 7323 §2.2).
+            self.text_in.free().min(u32::from(u16::MAX)) as u16
+        } else if self.receive.fin_received {
+            let announced = self.receive.edge.offset_from(self.receive.next).max(self.text_in.free());
+            (announced >> self.agreed.receive_scale).min(u32::from(u16::MAX)) as u16
+        } else {
+            self.announce_window()
+        };
+        let acks = plan.flags.contains(Flags::ACK);
+        let offset = plan.seq.offset_from(self.text_start());
+        let ecn = if plan.markable && self.agreed.ecn { Ecn::Ect0 } else { Ecn::NotEct };
+        let segment_size = self.segment_size();
+        Transmit {
+            envelope: Envelope {
+                source: self.pair.local_address,
+                destination: self.pair.remote_address,
+                ecn,
+            },
+            segment: Segment {
+                source_port: self.pair.local_port,
+                destination_port: self.pair.remote_port,
+                seq: plan.seq,
+                ack: if acks { self.receive.next } else { SeqNumber(0) },
+                flags: plan.flags,
+                window,
+                options: plan.options,
+                text: if plan.text > 0 {
+                    self.text_out.text(offset, plan.text)
+                } else {
+                    crate::Text::default()
+                },
+                ..Segment::default()
+            },
+            segment_size,
+        }
+    }
+}

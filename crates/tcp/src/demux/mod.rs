@@ -1,0 +1,627 @@
+//! All of TCP on one host: connections by their four-tuple, listeners, ports, TIME_WAIT, and what
+//! strangers get.
+//!
+//! A [`Demux`] is driven like a [`Connection`](crate::Connection): `handle_*` and commands in,
+//! `poll_*` out.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use eleven_tcp::demux::{Demux, DemuxEvent};
+//! use eleven_tcp::listener::ListenerOptions;
+//! use eleven_tcp::{Instant, Policy, State};
+//!
+//! let now = Instant::ZERO;
+//! let mut server = Demux::new(Arc::new(Policy::linux()));
+//! let mut client = Demux::new(Arc::new(Policy::linux()));
+//! let listener = server.listen("10.0.0.2:80".parse().unwrap(), ListenerOptions::default()).unwrap();
+//! let id = client.connect(now, "10.0.0.1".parse().unwrap(), "10.0.0.2:80".parse().unwrap()).unwrap();
+//! client.send(now, id, b"hello").unwrap();
+//!
+//! loop {
+//!     let mut quiet = true;
+//!     for (from, to) in [(true, false), (false, true)] {
+//!         let _ = to;
+//!         let (sender, receiver) = if from { (&mut client, &mut server) } else { (&mut server, &mut client) };
+//!         while let Some(out) = sender.poll_transmit(now) {
+//!             receiver.handle_segment(now, &out.envelope, &out.segment);
+//!             quiet = false;
+//!         }
+//!     }
+//!     if quiet {
+//!         break;
+//!     }
+//! }
+//! assert_eq!(server.poll_event(), Some(DemuxEvent::Incoming(listener)));
+//! let accepted = server.accept(listener).unwrap();
+//! let mut text = [0; 10];
+//! assert_eq!(server.recv(now, accepted, &mut text), Ok(5));
+//! assert_eq!(server.connection(accepted).unwrap().state(), State::Established);
+//! ```
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+use core::net::{IpAddr, SocketAddr};
+
+use crate::connection::{Reply, Steps, TimeWaitRecord};
+use crate::listener::{Answer, Listener, ListenerOptions};
+use crate::rules::{Failure, ResetForm};
+use crate::{
+    CallError, Connection, ConnectionEvent, Envelope, Flags, FourTuple, IcmpError, Instant, Policy, Segment,
+    SeqNumber, State, Transmit,
+};
+
+mod ports;
+pub(crate) mod registry;
+mod wheel;
+
+use registry::{Key, Paired, Registry};
+
+/// A connection of a [`Demux`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct ConnectionId(Key);
+
+/// A listener of a [`Demux`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct ListenerId(u32);
+
+/// Something a program should hear of.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum DemuxEvent {
+    /// A connection waits to be accepted.
+    Incoming(ListenerId),
+    /// Something happened to a connection.
+    Connection(ConnectionId, ConnectionEvent),
+}
+
+/// Why no connection or listener could be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenError {
+    /// The local address and port are taken: `EADDRINUSE`.
+    AddressInUse,
+    /// Every port towards this peer is taken: `EADDRNOTAVAIL`.
+    NoPortLeft,
+    /// What the connection itself answers.
+    Call(CallError),
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AddressInUse => f.write_str("the local address and port are in use; choose another port"),
+            Self::NoPortLeft => f.write_str(
+                "no local port is left towards this peer; use another local address or a wider range",
+            ),
+            Self::Call(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for OpenError {}
+
+/// The choices of a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostOptions {
+    /// Ports for connections that ask for none, first and last (`ip_local_port_range`).
+    pub ports: (u16, u16),
+    /// Connections in TIME_WAIT, at the most; more are CLOSED at once (`tcp_max_tw_buckets`).
+    pub max_time_wait: u32,
+    /// Whether a connection in TIME_WAIT may be taken over by a new one of ours (`tcp_tw_reuse`).
+    pub reuse_time_wait: bool,
+}
+
+impl Default for HostOptions {
+    fn default() -> Self {
+        Self { ports: (32_768, 60_999), max_time_wait: 262_144, reuse_time_wait: false }
+    }
+}
+
+/// A connection and what the table has to know of it.
+struct Entry {
+    connection: Box<Connection>,
+    /// It stands in the queue of those that may have something to send.
+    ready: bool,
+    /// It stands in the queue of those that have events.
+    eventful: bool,
+    /// No program has it yet: it waits in an accept queue.
+    waiting: bool,
+}
+
+impl Paired for Entry {
+    fn pair(&self) -> FourTuple {
+        self.connection.pair()
+    }
+}
+
+impl Paired for TimeWaitRecord {
+    fn pair(&self) -> FourTuple {
+        self.pair
+    }
+}
+
+/// Answers to strangers wait here to be sent; a flood of them is not worth more memory.
+const MOST_ANSWERS: usize = 1_024;
+
+/// TCP on one host. See the [module](self).
+pub struct Demux {
+    policy: Arc<Policy>,
+    options: HostOptions,
+    connections: Registry<Entry>,
+    time_wait: Registry<TimeWaitRecord>,
+    listeners: Vec<Option<Listener>>,
+    /// Connections that may have something to send.
+    ready: VecDeque<Key>,
+    /// Connections that have events.
+    eventful: VecDeque<Key>,
+    incoming: VecDeque<ListenerId>,
+    /// Segments of no connection: resets, SYN+ACKs.
+    answers: VecDeque<(Envelope, Segment<'static>)>,
+    steps: Steps,
+}
+
+impl Demux {
+    /// A host whose connections begin with `policy`.
+    pub fn new(policy: Arc<Policy>) -> Self {
+        Self::with_options(policy, HostOptions::default())
+    }
+
+    /// The same with choices of the host.
+    pub fn with_options(policy: Arc<Policy>, options: HostOptions) -> Self {
+        Self {
+            connections: Registry::new(policy.secret),
+            time_wait: Registry::new(policy.secret),
+            policy,
+            options,
+            listeners: Vec::new(),
+            ready: VecDeque::new(),
+            eventful: VecDeque::new(),
+            incoming: VecDeque::new(),
+            answers: VecDeque::new(),
+            steps: Steps::default(),
+        }
+    }
+
+    // Getters.
+
+    /// A connection, as long as it is there.
+    pub fn connection(&self, id: ConnectionId) -> Option<&Connection> {
+        self.connections.get(id.0).map(|entry| &*entry.connection)
+    }
+
+    /// A listener, as long as it is there.
+    pub fn listener(&self, id: ListenerId) -> Option<&Listener> {
+        self.listeners.get(id.0 as usize)?.as_ref()
+    }
+
+    /// The connections that are not in TIME_WAIT, in no order.
+    pub fn connections(&self) -> impl Iterator<Item = (ConnectionId, &Connection)> {
+        self.connections.iter().map(|(key, entry)| (ConnectionId(key), &*entry.connection))
+    }
+
+    /// How many connections are kept as a record in TIME_WAIT.
+    pub fn time_wait_count(&self) -> usize {
+        self.time_wait.len()
+    }
+
+    /// The state of the connection between two sockets, seen from here. LISTEN where only a
+    /// listener would answer, CLOSED where nothing would.
+    pub fn state_of(&self, pair: &FourTuple) -> State {
+        if let Some(entry) = self.connections.find(pair).and_then(|key| self.connections.get(key)) {
+            return entry.connection.state();
+        }
+        if self.time_wait.find(pair).is_some() {
+            return State::TimeWait;
+        }
+        match self.find_listener(pair.local()).and_then(|id| self.listener(id)) {
+            Some(listener) if listener.has_request(pair) => State::SynReceived,
+            Some(_) => State::Listen,
+            None => State::Closed,
+        }
+    }
+
+    /// The rules that the latest `handle_segment` or command applied.
+    pub const fn steps(&self) -> &Steps {
+        &self.steps
+    }
+
+    // Commands.
+
+    /// Listens on an address and port; an unspecified address stands for all.
+    ///
+    /// # Errors
+    /// [`OpenError::AddressInUse`] if another listener has the same.
+    pub fn listen(&mut self, local: SocketAddr, options: ListenerOptions) -> Result<ListenerId, OpenError> {
+        if self.listeners.iter().flatten().any(|listener| listener.local() == local) {
+            return Err(OpenError::AddressInUse);
+        }
+        let listener = Listener::new(local, self.policy.clone(), options);
+        let place = self.listeners.iter().position(Option::is_none).unwrap_or_else(|| {
+            self.listeners.push(None);
+            self.listeners.len() - 1
+        });
+        self.listeners[place] = Some(listener);
+        Ok(ListenerId(place as u32))
+    }
+
+    /// Closes a listener. Connections that nobody has accepted are reset.
+    pub fn close_listener(&mut self, now: Instant, id: ListenerId) {
+        let Some(mut listener) = self.listeners.get_mut(id.0 as usize).and_then(Option::take) else { return };
+        for key in listener.take_queue() {
+            let _ = self.call(now, ConnectionId(key), |connection| connection.abort(now));
+        }
+    }
+
+    /// Takes a connection that a listener has opened.
+    pub fn accept(&mut self, id: ListenerId) -> Option<ConnectionId> {
+        let key = self.listeners.get_mut(id.0 as usize)?.as_mut()?.take_accepted()?;
+        if let Some(entry) = self.connections.get_mut(key) {
+            entry.waiting = false;
+        }
+        Some(ConnectionId(key))
+    }
+
+    /// Opens a connection from a port of the host's choice.
+    ///
+    /// # Errors
+    /// If no port is left, or the remote socket is unspecified.
+    pub fn connect(
+        &mut self,
+        now: Instant,
+        local: IpAddr,
+        remote: SocketAddr,
+    ) -> Result<ConnectionId, OpenError> {
+        let pair = |port| FourTuple::new(SocketAddr::new(local, port), remote);
+        let port = ports::choose(&self.policy.secret, self.options.ports, &pair(0), now, |port| {
+            self.is_free(now, &pair(port))
+        });
+        self.connect_from(now, SocketAddr::new(local, port.ok_or(OpenError::NoPortLeft)?), remote)
+    }
+
+    /// Opens a connection from a given address and port.
+    ///
+    /// # Errors
+    /// If the pair is taken, or the remote socket is unspecified.
+    pub fn connect_from(
+        &mut self,
+        now: Instant,
+        local: SocketAddr,
+        remote: SocketAddr,
+    ) -> Result<ConnectionId, OpenError> {
+        let pair = FourTuple::new(local, remote);
+        if !self.is_free(now, &pair) {
+            return Err(OpenError::AddressInUse);
+        }
+        let mut connection = Box::new(Connection::new(self.policy.clone()));
+        connection.connect(now, pair).map_err(OpenError::Call)?;
+        self.steps = *connection.steps();
+        if let Some(record) = self.time_wait.find(&pair).and_then(|key| self.time_wait.remove(key)) {
+            connection.begin_at(record.next_initial());
+        }
+        Ok(ConnectionId(self.add(connection, false)))
+    }
+
+    fn is_free(&self, now: Instant, pair: &FourTuple) -> bool {
+        if self.connections.find(pair).is_some() {
+            return false;
+        }
+        match self.time_wait.find(pair).and_then(|key| self.time_wait.get(key)) {
+            Some(record) => self.options.reuse_time_wait && record.may_be_reused(now),
+            None => self.find_listener(pair.local()).is_none(),
+        }
+    }
+
+    /// SEND; see [`Connection::send`].
+    ///
+    /// # Errors
+    /// As there; if there is no such connection, that.
+    pub fn send(&mut self, now: Instant, id: ConnectionId, text: &[u8]) -> Result<usize, CallError> {
+        self.call(now, id, |connection| connection.send(now, text))
+    }
+
+    /// RECEIVE; see [`Connection::recv`].
+    ///
+    /// # Errors
+    /// As there; if there is no such connection, that.
+    pub fn recv(&mut self, now: Instant, id: ConnectionId, out: &mut [u8]) -> Result<usize, CallError> {
+        self.call(now, id, |connection| connection.recv(now, out))
+    }
+
+    /// The half-close; see [`Connection::shutdown`].
+    ///
+    /// # Errors
+    /// As there; if there is no such connection, that.
+    pub fn shutdown(&mut self, now: Instant, id: ConnectionId) -> Result<(), CallError> {
+        self.call(now, id, |connection| connection.shutdown(now))
+    }
+
+    /// CLOSE; see [`Connection::close`]. The identifier means nothing any more afterwards.
+    ///
+    /// # Errors
+    /// As there; if there is no such connection, that.
+    pub fn close(&mut self, now: Instant, id: ConnectionId) -> Result<(), CallError> {
+        self.call(now, id, |connection| connection.close(now))
+    }
+
+    /// ABORT; see [`Connection::abort`].
+    ///
+    /// # Errors
+    /// As there; if there is no such connection, that.
+    pub fn abort(&mut self, now: Instant, id: ConnectionId) -> Result<(), CallError> {
+        self.call(now, id, |connection| connection.abort(now))
+    }
+
+    /// Lets `call` do something with a connection, and takes care of what follows from it: segments
+    /// to send, timers, the end.
+    ///
+    /// # Errors
+    /// What `call` returns; if there is no such connection, that.
+    pub fn call<R>(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        call: impl FnOnce(&mut Connection) -> Result<R, CallError>,
+    ) -> Result<R, CallError> {
+        let Some(entry) = self.connections.get_mut(id.0) else {
+            return Err(CallError::Failed(Failure::ConnectionDoesNotExist));
+        };
+        let result = call(&mut entry.connection);
+        self.steps = *entry.connection.steps();
+        self.after(now, id.0);
+        result
+    }
+
+    // What happens.
+
+    /// Takes a segment that has arrived at this host, its checksum judged.
+    pub fn handle_segment(&mut self, now: Instant, envelope: &Envelope, segment: &Segment<'_>) {
+        let pair = FourTuple {
+            local_address: envelope.destination,
+            remote_address: envelope.source,
+            local_port: segment.destination_port,
+            remote_port: segment.source_port,
+        };
+        if let Some(key) = self.connections.find(&pair) {
+            if let Some(entry) = self.connections.get_mut(key) {
+                let may_reopen = entry.connection.state() == State::TimeWait;
+                if may_reopen {
+                    let listens = self.find_listener(pair.local()).is_some();
+                    if let Some(entry) = self.connections.get_mut(key) {
+                        entry.connection.set_may_reopen(listens);
+                    }
+                }
+            }
+            if let Some(entry) = self.connections.get_mut(key) {
+                entry.connection.handle_segment(now, envelope, segment);
+                self.steps = *entry.connection.steps();
+            }
+            self.after(now, key);
+        } else if let Some(key) = self.time_wait.find(&pair) {
+            self.handle_in_time_wait(now, key, envelope, segment);
+        } else if let Some(id) = self.find_listener(pair.local()) {
+            let answer = self.listeners[id.0 as usize]
+                .as_mut()
+                .map(|listener| listener.handle_segment(now, pair, envelope, segment));
+            self.take_answer(now, id, answer.unwrap_or_default());
+        } else {
+            self.answer_stranger(now, envelope, segment);
+        }
+    }
+
+    /// CLOSED is a state too: its rules say what a segment for nobody gets.
+    fn answer_stranger(&mut self, now: Instant, envelope: &Envelope, segment: &Segment<'_>) {
+        let mut nobody = Connection::new(self.policy.clone());
+        nobody.handle_segment(now, envelope, segment);
+        self.steps = *nobody.steps();
+        if let Some(reset) = nobody.poll_transmit(now) {
+            let segment = Segment { text: crate::Text::default(), ..reset.segment };
+            self.push_answer(reset.envelope, segment);
+        }
+    }
+
+    fn push_answer(&mut self, envelope: Envelope, segment: Segment<'static>) {
+        if self.answers.len() < MOST_ANSWERS {
+            self.answers.push_back((envelope, segment));
+        }
+    }
+
+    fn take_answer(&mut self, now: Instant, id: ListenerId, answer: Answer) {
+        self.steps = answer.steps;
+        for (envelope, segment) in answer.segments {
+            self.push_answer(envelope, segment);
+        }
+        if let Some(connection) = answer.opened {
+            let key = self.add(Box::new(connection), true);
+            if let Some(Some(listener)) = self.listeners.get_mut(id.0 as usize) {
+                listener.queue(key);
+                self.incoming.push_back(id);
+            }
+            self.after(now, key);
+        }
+    }
+
+    fn handle_in_time_wait(&mut self, now: Instant, key: Key, envelope: &Envelope, segment: &Segment<'_>) {
+        let Some(record) = self.time_wait.get(key).copied() else { return };
+        let expires = self.time_wait.deadline(key);
+        let mut connection = record.expand(&self.policy, expires);
+        let listener = self.find_listener(record.pair.local());
+        connection.set_may_reopen(listener.is_some());
+        connection.handle_segment(now, envelope, segment);
+        self.steps = *connection.steps();
+        match connection.state() {
+            State::TimeWait => {
+                if let Some(kept) = self.time_wait.get_mut(key) {
+                    *kept = TimeWaitRecord::of(&connection);
+                }
+                self.time_wait.arm(key, connection.poll_timeout());
+            }
+            State::SynReceived => {
+                self.time_wait.remove(key);
+                if let Some(Some(listener)) = listener.and_then(|id| self.listeners.get_mut(id.0 as usize)) {
+                    let answer = listener.adopt(now, &mut connection);
+                    for (envelope, segment) in answer.segments {
+                        self.push_answer(envelope, segment);
+                    }
+                }
+                return;
+            }
+            _ => drop(self.time_wait.remove(key)),
+        }
+        while let Some(out) = connection.poll_transmit(now) {
+            let segment = Segment { text: crate::Text::default(), ..out.segment };
+            self.push_answer(out.envelope, segment);
+        }
+    }
+
+    /// Takes an ICMP error that quotes a segment sent from `pair.local()` to `pair.remote()`.
+    pub fn handle_icmp(&mut self, now: Instant, pair: &FourTuple, error: IcmpError) {
+        if let Some(key) = self.connections.find(pair)
+            && let Some(entry) = self.connections.get_mut(key)
+        {
+            entry.connection.handle_icmp(now, error);
+            self.steps = *entry.connection.steps();
+            self.after(now, key);
+        }
+    }
+
+    /// Does what the time has come for.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some(key) = self.connections.expired(now) {
+            if let Some(entry) = self.connections.get_mut(key) {
+                entry.connection.handle_timeout(now);
+                self.steps = *entry.connection.steps();
+            }
+            self.after(now, key);
+        }
+        while let Some(key) = self.time_wait.expired(now) {
+            self.time_wait.remove(key);
+        }
+        for index in 0..self.listeners.len() {
+            while let Some(answer) =
+                self.listeners[index].as_mut().and_then(|listener| listener.handle_timeout(now))
+            {
+                self.take_answer(now, ListenerId(index as u32), answer);
+            }
+        }
+    }
+
+    // What follows.
+
+    /// When [`Self::handle_timeout`] has to be called at the latest.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let listeners = self.listeners.iter().flatten().filter_map(Listener::next_deadline);
+        listeners.chain(self.connections.next_deadline()).chain(self.time_wait.next_deadline()).min()
+    }
+
+    /// The next segment to send, connection by connection.
+    pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit<'_>> {
+        if let Some((envelope, segment)) = self.answers.pop_front() {
+            return Some(Transmit { envelope, segment, segment_size: u16::MAX });
+        }
+        loop {
+            let key = *self.ready.front()?;
+            let planned = self.connections.get_mut(key).and_then(|entry| entry.connection.plan_transmit(now));
+            if let Some(planned) = planned {
+                return self.connections.get_mut(key).map(|entry| entry.connection.carry_out(planned));
+            }
+            self.ready.pop_front();
+            if let Some(entry) = self.connections.get_mut(key) {
+                entry.ready = false;
+            }
+            self.settle(now, key);
+        }
+    }
+
+    /// The next thing a program should hear of.
+    pub fn poll_event(&mut self) -> Option<DemuxEvent> {
+        if let Some(id) = self.incoming.pop_front() {
+            return Some(DemuxEvent::Incoming(id));
+        }
+        loop {
+            let key = *self.eventful.front()?;
+            if let Some(entry) = self.connections.get_mut(key) {
+                if let Some(event) = entry.connection.poll_event() {
+                    return Some(DemuxEvent::Connection(ConnectionId(key), event));
+                }
+                entry.eventful = false;
+            }
+            self.eventful.pop_front();
+        }
+    }
+
+    fn find_listener(&self, local: SocketAddr) -> Option<ListenerId> {
+        let exact = |listener: &Listener| listener.local() == local;
+        let any = |listener: &Listener| {
+            let own = listener.local();
+            own.port() == local.port() && own.ip().is_unspecified() && own.is_ipv4() == local.is_ipv4()
+        };
+        let position = |matches: &dyn Fn(&Listener) -> bool| {
+            self.listeners.iter().position(|listener| listener.as_ref().is_some_and(matches))
+        };
+        position(&exact).or_else(|| position(&any)).map(|index| ListenerId(index as u32))
+    }
+
+    fn add(&mut self, connection: Box<Connection>, waiting: bool) -> Key {
+        let key = self.connections.insert(Entry { connection, ready: true, eventful: false, waiting });
+        self.ready.push_back(key);
+        key
+    }
+
+    /// Something has happened to a connection: it may have something to send or to tell.
+    fn after(&mut self, now: Instant, key: Key) {
+        let Some(entry) = self.connections.get_mut(key) else { return };
+        if !entry.eventful && entry.connection.has_events() {
+            entry.eventful = true;
+            self.eventful.push_back(key);
+        }
+        if !entry.ready {
+            entry.ready = true;
+            self.ready.push_back(key);
+        }
+        let _ = now;
+    }
+
+    /// A connection has nothing to send for now: its timer is set, or it is put away.
+    fn settle(&mut self, now: Instant, key: Key) {
+        let Some(entry) = self.connections.get(key) else { return };
+        let connection = &entry.connection;
+        if connection.is_only_waiting() {
+            let deadline = connection.poll_timeout();
+            let record = TimeWaitRecord::of(connection);
+            self.connections.remove(key);
+            // More than allowed are not waited for (`tcp_max_tw_buckets`).
+            if self.time_wait.len() < self.options.max_time_wait as usize {
+                let kept = self.time_wait.insert(record);
+                self.time_wait.arm(kept, Some(deadline.unwrap_or(now)));
+            }
+            return;
+        }
+        if connection.state() == State::Closed {
+            // The pair is free again; the program may still ask what became of its connection.
+            if connection.is_orphaned() {
+                self.connections.remove(key);
+            } else {
+                self.connections.unlink(key);
+            }
+            return;
+        }
+        let deadline = connection.poll_timeout();
+        self.connections.arm(key, deadline);
+    }
+}
+
+/// The reset for a segment that arrived at a port where nothing listens, for those who keep no
+/// connections at all.
+pub fn reset_for(envelope: &Envelope, segment: &Segment<'_>) -> Option<(Envelope, Segment<'static>)> {
+    if segment.flags.contains(Flags::RST) {
+        return None;
+    }
+    let form =
+        if segment.flags.contains(Flags::ACK) { ResetForm::AtTheirAck } else { ResetForm::AckingTheirs };
+    let reply = Reply::to(envelope, segment, form, SeqNumber(0)).transmit();
+    Some((reply.envelope, reply.segment))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,165 @@
+//! Things found by their four-tuple, each with a deadline.
+
+use alloc::vec::Vec;
+use core::hash::Hasher;
+use core::net::IpAddr;
+
+use hashbrown::HashTable;
+use siphasher::sip::SipHasher13;
+
+use super::wheel::TimerWheel;
+use crate::policy::Secret;
+use crate::{FourTuple, Instant};
+
+/// Something that belongs to a pair of sockets.
+pub(crate) trait Paired {
+    fn pair(&self) -> FourTuple;
+}
+
+struct Slot<T> {
+    value: Option<T>,
+    /// Counts the values that have been here, so that an old key does not find a new one.
+    generation: u32,
+}
+
+/// Where something stands in a [`Registry`], as long as it is there.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Key {
+    pub(crate) index: u32,
+    pub(crate) generation: u32,
+}
+
+/// A table of `T` by four-tuple, in which every entry can have a deadline.
+///
+/// Whoever sends segments chooses addresses and ports, so the hash is keyed.
+pub(crate) struct Registry<T> {
+    slots: Vec<Slot<T>>,
+    free: Vec<u32>,
+    table: HashTable<u32>,
+    wheel: TimerWheel,
+    secret: Secret,
+}
+
+impl<T: Paired> Registry<T> {
+    pub(crate) fn new(secret: Secret) -> Self {
+        Self {
+            slots: Vec::new(),
+            free: Vec::new(),
+            table: HashTable::new(),
+            wheel: TimerWheel::new(),
+            secret,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Adds a value whose pair is not there yet.
+    pub(crate) fn insert(&mut self, value: T) -> Key {
+        let hash = hash(&self.secret, &value.pair());
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot { value: None, generation: 0 });
+            (self.slots.len() - 1) as u32
+        });
+        let slot = &mut self.slots[index as usize];
+        slot.value = Some(value);
+        let generation = slot.generation;
+        let (slots, secret) = (&self.slots, &self.secret);
+        self.table.insert_unique(hash, index, |index| {
+            slots[*index as usize].value.as_ref().map_or(0, |value| self::hash(secret, &value.pair()))
+        });
+        Key { index, generation }
+    }
+
+    /// Where the value with this pair stands.
+    pub(crate) fn find(&self, pair: &FourTuple) -> Option<Key> {
+        let slots = &self.slots;
+        let same =
+            |index: &u32| slots[*index as usize].value.as_ref().is_some_and(|value| value.pair() == *pair);
+        let index = *self.table.find(hash(&self.secret, pair), same)?;
+        Some(Key { index, generation: slots[index as usize].generation })
+    }
+
+    pub(crate) fn get(&self, key: Key) -> Option<&T> {
+        self.slots
+            .get(key.index as usize)
+            .filter(|slot| slot.generation == key.generation)
+            .and_then(|slot| slot.value.as_ref())
+    }
+
+    pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
+        self.slots
+            .get_mut(key.index as usize)
+            .filter(|slot| slot.generation == key.generation)
+            .and_then(|slot| slot.value.as_mut())
+    }
+
+    /// Takes a value out. Its timer stops.
+    pub(crate) fn remove(&mut self, key: Key) -> Option<T> {
+        self.unlink(key);
+        self.get(key)?;
+        let slot = &mut self.slots[key.index as usize];
+        slot.generation = slot.generation.wrapping_add(1);
+        self.free.push(key.index);
+        slot.value.take()
+    }
+
+    /// Sets the deadline of an entry, or takes it away.
+    pub(crate) fn arm(&mut self, key: Key, deadline: Option<Instant>) {
+        if self.get(key).is_none() {
+            return;
+        }
+        match deadline {
+            Some(deadline) => self.wheel.arm(key.index, deadline),
+            None => self.wheel.cancel(key.index),
+        }
+    }
+
+    /// Takes the value out of the table: its pair is free, but it is still there.
+    pub(crate) fn unlink(&mut self, key: Key) {
+        let Some(pair) = self.get(key).map(Paired::pair) else { return };
+        let found = self.table.find_entry(hash(&self.secret, &pair), |index| *index == key.index);
+        if let Ok(entry) = found {
+            entry.remove();
+        }
+        self.wheel.cancel(key.index);
+    }
+
+    /// The deadline of an entry.
+    pub(crate) fn deadline(&self, key: Key) -> Option<Instant> {
+        self.get(key).and_then(|_| self.wheel.deadline(key.index))
+    }
+
+    /// When to call [`Self::expired`] at the latest.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        self.wheel.next_deadline()
+    }
+
+    /// The next entry whose deadline has come. It has none afterwards.
+    pub(crate) fn expired(&mut self, now: Instant) -> Option<Key> {
+        let index = self.wheel.expired(now)?;
+        Some(Key { index, generation: self.slots[index as usize].generation })
+    }
+
+    /// Everything in it, in no order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Key, &T)> {
+        self.slots.iter().enumerate().filter_map(|(index, slot)| {
+            let key = Key { index: index as u32, generation: slot.generation };
+            slot.value.as_ref().map(|value| (key, value))
+        })
+    }
+}
+
+/// SipHash-1-3 of the pair: one input block for IPv4, four for IPv6.
+fn hash(secret: &Secret, pair: &FourTuple) -> u64 {
+    let mut hasher = SipHasher13::new_with_key(&secret.0);
+    hasher.write_u32(u32::from(pair.local_port) << 16 | u32::from(pair.remote_port));
+    for address in [pair.local_address, pair.remote_address] {
+        match address {
+            IpAddr::V4(address) => hasher.write_u32(address.to_bits()),
+            IpAddr::V6(address) => hasher.write_u128(address.to_bits()),
+        }
+    }
+    hasher.finish()
+}

@@ -1,0 +1,328 @@
+//! A listening socket: the SYN queue, the accept queue and what happens when they are full.
+
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use crate::connection::Request;
+use crate::cookie;
+use crate::demux::registry::{Key, Paired, Registry};
+use crate::rules::ResetForm;
+use crate::{Connection, Envelope, Flags, FourTuple, Instant, Policy, Segment, State};
+
+mod answer;
+
+pub(crate) use answer::Answer;
+
+/// When a SYN is answered without keeping a request (RFC 4987 §3.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum SynCookies {
+    /// Never: what does not fit the SYN queue is dropped.
+    Off,
+    /// When the SYN queue is full (`tcp_syncookies` = 1).
+    #[default]
+    OnOverflow,
+    /// Always (`tcp_syncookies` = 2).
+    Always,
+}
+
+/// The choices of a listening socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListenerOptions {
+    /// Open connections that wait to be accepted, at the most.
+    pub backlog: u32,
+    /// Half-open connections, at the most.
+    pub syn_backlog: u32,
+    /// What is done about more.
+    pub cookies: SynCookies,
+    /// Whether a connection that finds the accept queue full is reset. Otherwise the peer's ACK is
+    /// overlooked, and it may come again (`tcp_abort_on_overflow`).
+    pub abort_on_overflow: bool,
+    /// Whether a connection is open only when it has brought text, or after this time
+    /// (`TCP_DEFER_ACCEPT`).
+    pub defer_accept: Option<Duration>,
+}
+
+impl Default for ListenerOptions {
+    /// Linux's defaults for a generous `listen()`.
+    fn default() -> Self {
+        Self {
+            backlog: 4_096,
+            syn_backlog: 4_096,
+            cookies: SynCookies::OnOverflow,
+            abort_on_overflow: false,
+            defer_accept: None,
+        }
+    }
+}
+
+/// What has happened to a listener, as `nstat` counts it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ListenerCounters {
+    /// SYNs dropped: both queues full, or no cookies allowed (`ListenDrops`).
+    pub dropped: u64,
+    /// The accept queue was full (`ListenOverflows`).
+    pub overflows: u64,
+    /// Cookies sent (`SyncookiesSent`).
+    pub cookies_sent: u64,
+    /// Connections opened by a cookie (`SyncookiesRecv`).
+    pub cookies_received: u64,
+    /// ACKs whose cookie was none (`SyncookiesFailed`).
+    pub cookies_failed: u64,
+    /// Requests that timed out without an ACK.
+    pub timeouts: u64,
+}
+
+/// A listening socket without I/O. It keeps requests small and gives the connection away when
+/// the handshake is over; a [`crate::Demux`] keeps listeners and connections together.
+pub struct Listener {
+    local: SocketAddr,
+    policy: Arc<Policy>,
+    options: ListenerOptions,
+    requests: Registry<Request>,
+    /// Open connections nobody has accepted yet.
+    accept_queue: VecDeque<Key>,
+    counters: ListenerCounters,
+    /// A cookie was sent not long ago: an ACK out of the blue may carry one back.
+    cookie_sent_at: Option<Instant>,
+}
+
+impl Paired for Request {
+    fn pair(&self) -> FourTuple {
+        self.pair
+    }
+}
+
+impl Listener {
+    pub(crate) fn new(local: SocketAddr, policy: Arc<Policy>, options: ListenerOptions) -> Self {
+        Self {
+            local,
+            requests: Registry::new(policy.secret),
+            policy,
+            options,
+            accept_queue: VecDeque::new(),
+            counters: ListenerCounters::default(),
+            cookie_sent_at: None,
+        }
+    }
+
+    /// The address and port it listens on.
+    pub const fn local(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// Its choices.
+    pub const fn options(&self) -> &ListenerOptions {
+        &self.options
+    }
+
+    /// What has happened to it.
+    pub const fn counters(&self) -> ListenerCounters {
+        self.counters
+    }
+
+    /// Connections in SYN_RECV.
+    pub fn half_open(&self) -> usize {
+        self.requests.len()
+    }
+
+    /// Open connections that wait to be accepted: the Recv-Q of a listener.
+    pub fn waiting(&self) -> usize {
+        self.accept_queue.len()
+    }
+
+    fn is_full(&self) -> bool {
+        self.accept_queue.len() >= self.options.backlog as usize
+    }
+
+    pub(crate) fn has_request(&self, pair: &FourTuple) -> bool {
+        self.requests.find(pair).is_some()
+    }
+
+    pub(crate) fn queue(&mut self, key: Key) {
+        self.accept_queue.push_back(key);
+    }
+
+    pub(crate) fn take_accepted(&mut self) -> Option<Key> {
+        self.accept_queue.pop_front()
+    }
+
+    /// Everything that waits to be accepted, to be reset when the listener closes.
+    pub(crate) fn take_queue(&mut self) -> VecDeque<Key> {
+        core::mem::take(&mut self.accept_queue)
+    }
+
+    /// A segment for this listener that belongs to no connection.
+    pub(crate) fn handle_segment(
+        &mut self,
+        now: Instant,
+        pair: FourTuple,
+        envelope: &Envelope,
+        segment: &Segment<'_>,
+    ) -> Answer {
+        if let Some(key) = self.requests.find(&pair) {
+            return self.continue_request(now, key, envelope, segment);
+        }
+        let handshake = segment.flags.intersection(Flags::SYN | Flags::ACK | Flags::RST);
+        if handshake == Flags::SYN {
+            return self.begin_request(now, envelope, segment);
+        }
+        if handshake == Flags::ACK
+            && let Some(connection) = self.open_by_cookie(now, pair, envelope, segment)
+        {
+            return connection;
+        }
+        // The rules of LISTEN say what strangers get.
+        let mut connection = self.listening(now);
+        connection.handle_segment(now, envelope, segment);
+        Answer::from(now, &mut connection)
+    }
+
+    /// A connection in LISTEN, as RFC 9293 has it: for one segment.
+    fn listening(&self, now: Instant) -> Connection {
+        let mut connection = Connection::new(self.policy.clone());
+        let opened = connection.listen(now, self.local);
+        debug_assert!(opened.is_ok());
+        connection
+    }
+
+    fn begin_request(&mut self, now: Instant, envelope: &Envelope, segment: &Segment<'_>) -> Answer {
+        // Linux takes SYN+FIN for an attack or an error (`tcp_rcv_state_process`).
+        if segment.flags.contains(Flags::FIN) && self.policy.is_linux() {
+            return Answer::default();
+        }
+        if self.is_full() {
+            self.counters.overflows += 1;
+            self.counters.dropped += 1;
+            return Answer::default();
+        }
+        let full = self.requests.len() >= self.options.syn_backlog as usize;
+        let cookie = match self.options.cookies {
+            SynCookies::Always => true,
+            SynCookies::OnOverflow => full,
+            SynCookies::Off if full => {
+                self.counters.dropped += 1;
+                return Answer::default();
+            }
+            SynCookies::Off => false,
+        };
+        let mut connection = self.listening(now);
+        connection.handle_segment(now, envelope, segment);
+        if connection.state() != State::SynReceived {
+            return Answer::from(now, &mut connection);
+        }
+        if cookie {
+            self.counters.cookies_sent += 1;
+            self.cookie_sent_at = Some(now);
+            connection.use_cookie(now, segment.seq);
+            return Answer::from(now, &mut connection);
+        }
+        let answer = Answer::from(now, &mut connection);
+        self.keep(now, &connection, now);
+        answer
+    }
+
+    /// Takes over a connection in SYN_RECV that came out of TIME_WAIT (RFC 6191).
+    pub(crate) fn adopt(&mut self, now: Instant, connection: &mut Connection) -> Answer {
+        let answer = Answer::from(now, connection);
+        self.keep(now, connection, now);
+        answer
+    }
+
+    fn keep(&mut self, now: Instant, connection: &Connection, since: Instant) {
+        let deadline = connection.poll_timeout();
+        let key = self.requests.insert(Request::of(connection, since));
+        self.requests.arm(key, Some(deadline.unwrap_or(now)));
+    }
+
+    /// A segment for a half-open connection.
+    fn continue_request(
+        &mut self,
+        now: Instant,
+        key: Key,
+        envelope: &Envelope,
+        segment: &Segment<'_>,
+    ) -> Answer {
+        let Some(request) = self.requests.get(key).copied() else { return Answer::default() };
+        let mut connection = request.expand(&self.policy);
+        let opens = connection.would_open(now, segment);
+        if opens && self.overlooks(now, &request, segment) {
+            return Answer::default();
+        }
+        if opens && self.is_full() {
+            self.counters.overflows += 1;
+            if !self.options.abort_on_overflow {
+                return Answer::default();
+            }
+            self.requests.remove(key);
+            return Answer::reset(envelope, segment, ResetForm::AtTheirAck);
+        }
+        connection.handle_segment(now, envelope, segment);
+        let mut answer = Answer::from(now, &mut connection);
+        match connection.state() {
+            State::SynReceived => {}
+            State::Listen | State::Closed => drop(self.requests.remove(key)),
+            _ => {
+                self.requests.remove(key);
+                answer.opened = Some(connection);
+            }
+        }
+        answer
+    }
+
+    /// `TCP_DEFER_ACCEPT`: an ACK without text is overlooked while the time lasts.
+    fn overlooks(&self, now: Instant, request: &Request, segment: &Segment<'_>) -> bool {
+        self.options.defer_accept.is_some_and(|time| segment.is_empty() && request.age(now) < time)
+    }
+
+    /// An ACK that brings a cookie back opens a connection no request was kept for.
+    fn open_by_cookie(
+        &mut self,
+        now: Instant,
+        pair: FourTuple,
+        envelope: &Envelope,
+        segment: &Segment<'_>,
+    ) -> Option<Answer> {
+        // Cookies are good for two minutes; without one out there, no ACK is worth the hash.
+        let sent_at = self.cookie_sent_at?;
+        if now.duration_since(sent_at) > cookie::LIFETIME || self.is_full() {
+            return None;
+        }
+        let Some(request) = Request::from_cookie(&self.policy, now, pair, segment) else {
+            self.counters.cookies_failed += 1;
+            return None;
+        };
+        let mut connection = request.expand(&self.policy);
+        connection.handle_segment(now, envelope, segment);
+        self.counters.cookies_received += 1;
+        let mut answer = Answer::from(now, &mut connection);
+        if connection.state().is_synchronized() {
+            answer.opened = Some(connection);
+        }
+        Some(answer)
+    }
+
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        self.requests.next_deadline()
+    }
+
+    /// The next request whose time has come; `None` when there is none any more.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) -> Option<Answer> {
+        let key = self.requests.expired(now)?;
+        let request = *self.requests.get(key)?;
+        let mut connection = request.expand(&self.policy);
+        connection.handle_timeout(now);
+        let answer = Answer::from(now, &mut connection);
+        if connection.state() == State::SynReceived {
+            if let Some(kept) = self.requests.get_mut(key) {
+                *kept = Request::of(&connection, request.since);
+            }
+            self.requests.arm(key, connection.poll_timeout());
+        } else {
+            self.counters.timeouts += 1;
+            self.requests.remove(key);
+        }
+        Some(answer)
+    }
+}
