@@ -26,6 +26,7 @@ mod cookie;
 pub mod demux;
 pub mod diagram;
 mod flags;
+mod hash;
 pub mod ip;
 mod isn;
 pub mod listener;
