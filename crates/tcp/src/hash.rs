@@ -13,6 +13,8 @@ use crate::policy::Secret;
 pub(crate) enum Purpose {
     SequenceNumber = 1,
     TimestampOffset,
+    CookieBase,
+    CookieMinute,
     PortOffset,
     PortTable,
     PortStep,

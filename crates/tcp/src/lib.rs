@@ -13,6 +13,7 @@
 //! - [`rules`]: what happens in which state, each rule with an id, its clause in the RFC
 //!   and what Linux does differently.
 //! - [`recovery`], [`congestion`]: what of the text sent arrived, what to send again, and how much at once.
+//! - [`cookie`]: connection requests kept in the number they are answered with.
 //! - [`diagram`]: the state diagram, drawn from the rules.
 
 #![cfg_attr(not(any(test, feature = "std")), no_std)]
@@ -22,7 +23,7 @@ extern crate alloc;
 mod buffer;
 pub mod congestion;
 mod connection;
-mod cookie;
+pub mod cookie;
 pub mod demux;
 pub mod diagram;
 mod flags;
