@@ -18,6 +18,7 @@ pub(crate) enum Purpose {
     PortOffset,
     PortTable,
     PortStep,
+    FastOpen,
 }
 
 /// A hash in the making.

@@ -14,6 +14,7 @@
 //!   and what Linux does differently.
 //! - [`recovery`], [`congestion`]: what of the text sent arrived, what to send again, and how much at once.
 //! - [`cookie`]: connection requests kept in the number they are answered with.
+//! - [`fast_open`]: cookies for text that comes with the SYN.
 //! - [`diagram`]: the state diagram, drawn from the rules.
 
 #![cfg_attr(not(any(test, feature = "std")), no_std)]
@@ -26,6 +27,7 @@ mod connection;
 pub mod cookie;
 pub mod demux;
 pub mod diagram;
+pub mod fast_open;
 mod flags;
 mod hash;
 pub mod ip;
