@@ -13,6 +13,8 @@
 //! - [`rules`]: what happens in which state, each rule with an id, its clause in the RFC
 //!   and what Linux does differently.
 //! - [`recovery`], [`congestion`]: what of the text sent arrived, what to send again, and how much at once.
+//! - [`cookie`]: connection requests kept in the number they are answered with.
+//! - [`fast_open`]: cookies for text that comes with the SYN.
 //! - [`diagram`]: the state diagram, drawn from the rules.
 
 #![cfg_attr(not(any(test, feature = "std")), no_std)]
@@ -22,10 +24,12 @@ extern crate alloc;
 mod buffer;
 pub mod congestion;
 mod connection;
-mod cookie;
+pub mod cookie;
 pub mod demux;
 pub mod diagram;
+pub mod fast_open;
 mod flags;
+mod hash;
 pub mod ip;
 mod isn;
 pub mod listener;

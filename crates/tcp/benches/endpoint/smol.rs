@@ -166,3 +166,53 @@ pub(crate) fn cycles(count: usize) {
         now += smoltcp::time::Duration::from_micros(1_100);
     }
 }
+
+/// How much arrives until `end` over a simulated network.
+pub(crate) fn bytes_over(
+    net: &mut eleven_tcp::sim::Network,
+    client_id: eleven_tcp::sim::HostId,
+    server_id: eleven_tcp::sim::HostId,
+    end: eleven_tcp::Instant,
+    buffer: usize,
+) -> usize {
+    // Four queues: what a host sends goes to the network, not to the other.
+    let mut client = Host::new(1, Rc::default(), Rc::default(), buffer);
+    let mut server = Host::new(2, Rc::default(), Rc::default(), buffer);
+    server.socket().listen(80).unwrap();
+    client.connect(40_000);
+    let text = vec![0x5a; buffer];
+    let mut out = vec![0; buffer];
+    let mut now = eleven_tcp::Instant::ZERO;
+    let mut received = 0;
+    while now < end {
+        let clock = Instant::from_micros(i64::try_from(now.as_micros()).unwrap_or(0));
+        if client.socket().can_send() {
+            client.socket().send_slice(&text).unwrap();
+        }
+        while server.socket().can_recv() {
+            received += server.socket().recv_slice(&mut out).unwrap();
+        }
+        let mut next = None;
+        for (host, id) in [(&mut client, client_id), (&mut server, server_id)] {
+            host.poll(clock);
+            for packet in host.port.outgoing.borrow_mut().packets.drain(..) {
+                net.send(now, packet, id);
+            }
+            let wake = host.interface.poll_at(clock, &host.sockets);
+            let wake = wake.map(|at| eleven_tcp::Instant::from_micros(at.total_micros().unsigned_abs()));
+            next = [next, wake].into_iter().flatten().min();
+        }
+        let arrival = net.next_delivery_time();
+        now = [arrival, next].into_iter().flatten().min().unwrap_or(end).max(now);
+        let mut any = false;
+        while let Some(delivery) = net.deliver(now) {
+            any = true;
+            let host = if delivery.to == client_id { &client } else { &server };
+            host.port.incoming.borrow_mut().packets.push_back(delivery.packet);
+        }
+        if !any && next.is_none_or(|next| next <= now) {
+            now = now.plus_micros(100);
+        }
+    }
+    received
+}

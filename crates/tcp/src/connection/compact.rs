@@ -7,8 +7,10 @@ use alloc::sync::Arc;
 use core::time::Duration;
 
 use super::{Agreed, Connection, facts};
+use crate::cookie::{self, CookieOptions};
+use crate::policy::EcnPolicy;
 use crate::recovery::Sent;
-use crate::{FourTuple, Instant, Policy, SeqNumber, State};
+use crate::{FourTuple, Instant, Policy, SeqNumber, State, isn};
 
 /// A connection in SYN_RECV that no program knows of yet: the kernel's request mini-socket.
 ///
@@ -99,8 +101,38 @@ impl Request {
         pair: FourTuple,
         segment: &crate::Segment<'_>,
     ) -> Option<Self> {
-        let _ = (policy, now, pair, segment);
-        None
+        let timestamps = segment.options.timestamps().filter(|_| policy.timestamps);
+        let timestamp_offset = isn::timestamp_offset(&policy.secret, &pair);
+        let echoed = timestamps.map(|stamps| stamps.echo_reply.wrapping_sub(timestamp_offset));
+        let kept = cookie::check(now, &pair, segment.seq, segment.ack, echoed, &policy.secret)?;
+        // The low bits of a timestamp are no secret: they can bring back nothing that is not allowed here.
+        let scale = kept.window_scale.filter(|_| policy.window_scaling);
+        // How long the answer took; where that is not known, as long as a first timeout.
+        let round_trip = echoed.map_or(policy.rto.initial, |echoed| {
+            Duration::from_millis(u64::from((now.as_millis() as u32).wrapping_sub(echoed)))
+        });
+        Some(Self {
+            pair,
+            agreed: Agreed {
+                timestamps: timestamps.is_some(),
+                timestamp_offset,
+                sack: kept.sack && policy.sack,
+                window_scaling: scale.is_some(),
+                send_scale: scale.unwrap_or(0),
+                receive_scale: if scale.is_some() { policy.window_scale() } else { 0 },
+                ecn: kept.ecn && policy.ecn != EcnPolicy::Off,
+                passive: true,
+                fast_open: false,
+            },
+            retries: 0,
+            peer_mss: kept.mss.max(policy.min_mss),
+            window: segment.window,
+            initial: segment.ack - 1,
+            peer_initial: segment.seq - 1,
+            timestamp: timestamps.map_or(0, |stamps| stamps.value),
+            timestamp_at: facts::seconds(now),
+            since: now - round_trip.min(policy.rto.initial),
+        })
     }
 
     /// How long it has waited.
@@ -197,7 +229,27 @@ impl Connection {
 
     /// In SYN_RECV: makes the initial sequence number a cookie that says everything a request would.
     pub(crate) fn use_cookie(&mut self, now: Instant, peer_initial: SeqNumber) {
-        let _ = (now, peer_initial);
+        let secret = &self.policy.secret;
+        let agreed = &mut self.agreed;
+        if agreed.timestamps {
+            let clock = now.as_millis() as u32;
+            let options = CookieOptions {
+                mss: self.send.peer_mss,
+                window_scale: agreed.window_scaling.then_some(agreed.send_scale),
+                sack: agreed.sack,
+                ecn: agreed.ecn,
+                timestamps: true,
+            };
+            // This connection is forgotten once it has answered: its clock may be a little slow.
+            let behind = clock.wrapping_sub(cookie::timestamp(clock, &options));
+            agreed.timestamp_offset = agreed.timestamp_offset.wrapping_sub(behind);
+        } else {
+            // Nothing will bring them back (Linux `tcp_clear_options`).
+            (agreed.sack, agreed.ecn, agreed.window_scaling) = (false, false, false);
+            (agreed.send_scale, agreed.receive_scale) = (0, 0);
+        }
+        let initial = cookie::make(now, &self.pair, peer_initial, self.send.peer_mss, secret);
+        self.begin_at(initial);
     }
 
     /// Whether `segment` would end SYN_RECV and open the connection.

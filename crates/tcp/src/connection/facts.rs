@@ -9,6 +9,7 @@ const TIMESTAMP_LIFETIME_SECONDS: u32 = 24 * 24 * 3_600;
 
 impl Connection {
     /// RCV.NXT and RCV.WND as announced.
+    #[inline]
     pub(super) const fn receive_window(&self) -> ReceiveWindow {
         ReceiveWindow { next: self.receive.next, size: self.receive.edge.offset_from(self.receive.next) }
     }
@@ -26,6 +27,7 @@ impl Connection {
     }
 
     /// The facts about an arriving segment.
+    #[inline]
     pub(super) fn segment_facts(&self, now: Instant, segment: &Segment<'_>) -> Facts {
         let flags = segment.flags;
         // What flags alone settle, except that a FIN counts only in sequence.
@@ -59,6 +61,7 @@ impl Connection {
             )
     }
 
+    #[inline]
     fn sequence_facts(&self, now: Instant, segment: &Segment<'_>, facts: Facts) -> Facts {
         let flags = segment.flags;
         let window = self.receive_window();
@@ -118,6 +121,7 @@ impl Connection {
 
     /// SEG.ACK acknowledges something it may: in SYN_RECV our SYN, later anything that is not too
     /// old for the largest window the peer ever announced (RFC 5961 §5.2).
+    #[inline]
     pub(super) fn is_acceptable_ack(&self, ack: SeqNumber) -> bool {
         if ack.gt(self.send.next) {
             return false;
@@ -131,6 +135,7 @@ impl Connection {
 
     /// Protection against wrapped sequence numbers (RFC 7323 §5.3 R1): the segment's timestamp is
     /// older than one seen before.
+    #[inline]
     pub(super) fn is_older(&self, now: Instant, segment: &Segment<'_>) -> bool {
         if !self.agreed.timestamps {
             return false;

@@ -16,7 +16,7 @@ impl Connection {
             let initial = if self.state == State::TimeWait && self.policy.is_linux() {
                 self.send.next + 65_537
             } else {
-                isn::initial_sequence_number(&self.policy.secret, &self.pair, now)
+                isn::initial_sequence_number(&self.policy, &self.pair, now)
             };
             self.begin_at(initial);
             self.fresh_recovery();

@@ -21,6 +21,7 @@ impl Connection {
     /// Answers an event. A call gets the error that its rule returns.
     ///
     /// An event that cannot happen in the state ([`Event::possible_in`]) does nothing.
+    #[inline]
     pub(super) fn step(
         &mut self,
         now: Instant,
@@ -49,6 +50,7 @@ impl Connection {
 
     /// What the rule comes to under this connection's policy: Linux deviates where the
     /// circumstance of its deviation holds.
+    #[inline]
     fn effect(&self, rule: &'static Rule, arrival: Option<&Arrival<'_>>) -> (&'static [Action], State) {
         let as_written = (rule.actions, rule.to);
         // Linux or not, a host may be told to keep resets from ending TIME_WAIT (RFC 1337).
@@ -78,6 +80,7 @@ impl Connection {
         }
     }
 
+    #[inline]
     fn perform(
         &mut self,
         now: Instant,

@@ -36,6 +36,7 @@ impl Connection {
     /// The next segment to send, or `None` if there is nothing to send now.
     ///
     /// To be called after everything else until it returns `None`.
+    #[inline]
     pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit<'_>> {
         let planned = self.plan_transmit(now)?;
         Some(self.carry_out(now, planned))
@@ -62,6 +63,7 @@ impl Connection {
     }
 
     /// The second half: the segment with its text.
+    #[inline]
     pub(crate) fn carry_out(&mut self, now: Instant, planned: Planned) -> Transmit<'_> {
         match planned {
             Planned::Reply(reply) => reply.transmit(),
@@ -70,6 +72,7 @@ impl Connection {
     }
 
     /// SYN, or SYN+ACK, until it is acknowledged.
+    #[inline]
     fn plan_handshake(&mut self, now: Instant) -> Option<Plan> {
         if !self.due.handshake || self.send.syn_acknowledged {
             return None;
@@ -139,12 +142,14 @@ impl Connection {
     }
 
     /// Whether there is something to tell about text out of order.
+    #[inline]
     fn tells_sack(&self) -> bool {
         self.agreed.sack && (self.text_in.has_gap() || !self.receive.duplicate.is_empty())
     }
 
     /// The options of a segment of an open connection: timestamps, and where there is something to
     /// tell, what arrived out of order.
+    #[inline]
     fn options(&self, now: Instant) -> Options {
         let mut options = if self.agreed.timestamps {
             Options::with_timestamps(self.timestamps(now))
@@ -170,11 +175,13 @@ impl Connection {
     }
 
     /// The number of the first byte in the send buffer.
+    #[inline]
     fn text_start(&self) -> SeqNumber {
         if self.send.syn_acknowledged { self.send.unacknowledged } else { self.send.initial + 1 }
     }
 
     /// Text that was never sent.
+    #[inline]
     fn unsent(&self) -> u32 {
         if self.send.fin_sent {
             return 0;
@@ -183,6 +190,7 @@ impl Connection {
     }
 
     /// Whether text or the FIN waits to be sent for the first time.
+    #[inline]
     pub(super) fn has_text_to_send(&self) -> bool {
         matches!(
             self.state,
@@ -191,6 +199,7 @@ impl Connection {
             && (self.send.fin_queued || self.unsent() > 0)
     }
 
+    #[inline]
     fn plan_text(&mut self, now: Instant) -> Option<Plan> {
         let wants_new = self.recovery.prefers_new();
         if wants_new && let Some(plan) = self.plan_new_text(now) {
@@ -252,11 +261,13 @@ impl Connection {
     }
 
     /// What the peer's window has left.
+    #[inline]
     fn usable_window(&self) -> u32 {
         let edge = self.send.unacknowledged + self.send.window;
         u32::try_from(edge.distance(self.send.next)).unwrap_or(0)
     }
 
+    #[inline]
     fn plan_new_text(&mut self, now: Instant) -> Option<Plan> {
         if !self.has_text_to_send() {
             return None;
@@ -287,6 +298,7 @@ impl Connection {
     }
 
     /// The sender's part against the silly window, and Nagle (RFC 9293 §3.8.6.2.1, §3.7.4).
+    #[inline]
     fn is_worth_sending(
         &self,
         text: u32,
@@ -320,6 +332,7 @@ impl Connection {
         }
     }
 
+    #[inline]
     fn plan_new(&mut self, now: Instant, text: u32, kind: Sent) -> Plan {
         let size = u32::from(self.segment_size());
         // SACK blocks take their room from the text.
@@ -359,11 +372,13 @@ impl Connection {
     }
 
     /// The text a segment has room for beside its options.
+    #[inline]
     fn segment_room(&self) -> u32 {
         let path = self.pair.largest_text(self.send.path_mtu);
         u32::from(self.send.peer_mss.min(path)).saturating_sub(self.options_len()).max(8)
     }
 
+    #[inline]
     fn build(&mut self, now: Instant, plan: Plan) -> Transmit<'_> {
         let handshake = plan.flags.contains(Flags::SYN);
         let options = if handshake { self.handshake_options(now) } else { self.options(now) };

@@ -57,6 +57,7 @@ mod ports;
 pub(crate) mod registry;
 mod wheel;
 
+use ports::EphemeralPorts;
 use registry::{Key, Paired, Registry};
 
 /// A connection of a [`Demux`].
@@ -158,6 +159,7 @@ pub struct Demux {
     connections: Registry<Entry>,
     time_wait: Registry<TimeWaitRecord>,
     listeners: Vec<Option<Listener>>,
+    ports: EphemeralPorts,
     /// Connections that may have something to send.
     ready: VecDeque<Key>,
     /// Connections that have events.
@@ -180,6 +182,7 @@ impl Demux {
             connections: Registry::new(policy.secret),
             time_wait: Registry::new(policy.secret),
             policy,
+            ports: EphemeralPorts::new(options.ports),
             options,
             listeners: Vec::new(),
             ready: VecDeque::new(),
@@ -280,9 +283,9 @@ impl Demux {
         remote: SocketAddr,
     ) -> Result<ConnectionId, OpenError> {
         let pair = |port| FourTuple::new(SocketAddr::new(local, port), remote);
-        let port = ports::choose(&self.policy.secret, self.options.ports, &pair(0), now, |port| {
-            self.is_free(now, &pair(port))
-        });
+        let mut ports = core::mem::take(&mut self.ports);
+        let port = ports.choose(&pair(0), &self.policy.secret, |port| self.is_free(now, &pair(port)));
+        self.ports = ports;
         self.connect_from(now, SocketAddr::new(local, port.ok_or(OpenError::NoPortLeft)?), remote)
     }
 

@@ -144,10 +144,12 @@ impl<'a> Packet<'a> {
     ///
     /// # Errors
     /// If it is broken, a fragment, or carries no segment.
+    #[inline]
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ParsePacketError> {
         Self::from_datagram(Datagram::parse(bytes)?)
     }
 
+    #[inline]
     fn from_datagram(datagram: Datagram<'a>) -> Result<Self, ParsePacketError> {
         let Datagram { source, destination, ecn, hop_limit, protocol, payload } = datagram;
         if protocol != protocol::TCP {
@@ -170,6 +172,7 @@ impl<'a> Packet<'a> {
 ///
 /// # Errors
 /// If there is no such packet; nothing is appended then.
+#[inline]
 pub fn emit_segment(
     segment: &Segment<'_>,
     source: IpAddr,
@@ -189,6 +192,7 @@ impl<'a> Received<'a> {
     ///
     /// # Errors
     /// As [`Packet::parse`].
+    #[inline]
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ParsePacketError> {
         let datagram = Datagram::parse(bytes)?;
         if icmp::is_icmp(&datagram) {
@@ -201,6 +205,7 @@ impl<'a> Received<'a> {
 
 impl<'a> Datagram<'a> {
     /// All of a packet; what comes behind its end is left aside.
+    #[inline]
     fn parse(bytes: &'a [u8]) -> Result<Self, ParsePacketError> {
         let length = bytes.len();
         let told = match version(bytes)? {
@@ -211,6 +216,7 @@ impl<'a> Datagram<'a> {
     }
 
     /// As much of a packet as there is; its payload may be cut short.
+    #[inline]
     fn read_beginning(bytes: &'a [u8]) -> Result<Self, ParsePacketError> {
         match version(bytes)? {
             Version::V4 => v4::read(bytes),
@@ -225,6 +231,7 @@ impl<'a> Datagram<'a> {
     }
 
     /// Only the header, for a payload of so many bytes.
+    #[inline]
     fn emit_header(&self, payload: usize, out: &mut Vec<u8>) -> Result<(), EmitPacketError> {
         match (self.source, self.destination) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => {
@@ -253,6 +260,7 @@ enum Version {
     V6,
 }
 
+#[inline]
 fn version(bytes: &[u8]) -> Result<Version, ParsePacketError> {
     match bytes.first().map(|byte| byte >> 4) {
         None => Err(ParsePacketError::TooShort { length: 0 }),

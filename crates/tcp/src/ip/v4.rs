@@ -14,6 +14,7 @@ const DONT_FRAGMENT: u16 = 0x4000;
 const FRAGMENT: u16 = 0x3fff;
 
 /// The length a whole packet has, checked against nothing but its header, which has to be sound.
+#[inline]
 pub(super) fn total_length(bytes: &[u8]) -> Result<usize, ParsePacketError> {
     let length = bytes.len();
     let (fixed, header) = header(bytes)?;
@@ -26,6 +27,7 @@ pub(super) fn total_length(bytes: &[u8]) -> Result<usize, ParsePacketError> {
 
 /// The header's fields, and all that follows as the payload. Its checksum is not looked at: a packet
 /// that is quoted in a report may have been changed on its way.
+#[inline]
 pub(super) fn read(bytes: &[u8]) -> Result<Datagram<'_>, ParsePacketError> {
     let (fixed, header) = header(bytes)?;
     let &[_, traffic_class, _, _, _, _, f0, f1, hop_limit, protocol, _, _, s0, s1, s2, s3, d0, d1, d2, d3] =
@@ -44,6 +46,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Datagram<'_>, ParsePacketError> {
 }
 
 /// The header without its options, and with them.
+#[inline]
 fn header(bytes: &[u8]) -> Result<(&[u8; HEADER_LENGTH], &[u8]), ParsePacketError> {
     let too_short = ParsePacketError::TooShort { length: bytes.len() };
     let fixed = bytes.first_chunk::<HEADER_LENGTH>().ok_or(too_short)?;
@@ -55,6 +58,7 @@ fn header(bytes: &[u8]) -> Result<(&[u8; HEADER_LENGTH], &[u8]), ParsePacketErro
     Ok((fixed, bytes.get(..length).ok_or(too_short)?))
 }
 
+#[inline]
 pub(super) fn emit_header(
     datagram: &Datagram<'_>,
     source: Ipv4Addr,

@@ -467,6 +467,7 @@ impl LossRecovery {
             self.reduce(flight, now, Congestion::Loss, outcome);
         }
         flight.phase = Phase::Recovery;
+        flight.first_repeat = None;
         flight.frto = false;
         flight.new_first = 0;
         flight.probe = None;
@@ -557,7 +558,7 @@ impl LossRecovery {
             // Where there are no blocks, duplicates have told of some of it before.
             let told = news.left.saturating_sub(flight.left);
             let bytes = if news.duplicate { self.mss } else { news.delivered.saturating_sub(told) };
-            if bytes > 0 {
+            if bytes > 0 || outcome.entered_recovery {
                 flight.prr.on_ack(&Delivery {
                     bytes,
                     pipe: flight.pipe(),

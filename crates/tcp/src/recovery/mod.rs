@@ -196,7 +196,7 @@ impl LossRecovery {
     /// To be called before new text is sent while nothing is in flight: after an idle time longer than the RTO the
     /// window begins again with the initial one (RFC 5681 §4.1). Linux halves it for each RTO until it is there.
     pub fn restart_after_idle(&mut self, now: Instant, policy: &Policy) {
-        if !self.established || self.outstanding() > 0 || self.last_sent == Instant::ZERO {
+        if !self.established || self.outstanding() > 0 {
             return;
         }
         let idle = now.micros_since(self.last_sent);
@@ -211,15 +211,17 @@ impl LossRecovery {
     }
 
     /// The range from `start` up to `end` went out. SYN and FIN are numbers like any other. New ranges follow
-    /// on each other; a range that is sent again may be any part of what is outstanding.
+    /// on each other; one that is sent again may be any part of what is outstanding, and reach beyond.
     pub fn on_sent(&mut self, now: Instant, start: SeqNumber, end: SeqNumber, kind: Sent) {
         let mut flight = self.flight.take().unwrap_or_else(|| Box::new(Flight::new(start)));
         self.last_sent = now;
-        let new = flight.board.is_empty() || start.ge(flight.board.next());
-        if new {
-            self.sent_new(&mut flight, now, start, end);
-        } else {
-            self.sent_again(&mut flight, now, start, end, kind);
+        let next = if flight.board.is_empty() { start } else { flight.board.next() };
+        let new = start.ge(next);
+        if !new {
+            self.sent_again(&mut flight, now, start, end.earlier(next), kind);
+        }
+        if end.gt(next) {
+            self.sent_new(&mut flight, now, start.later(next), end);
         }
         if kind == Sent::TailLossProbe {
             flight.probe = Some(TailProbe { end: flight.board.next(), repeated: !new });

@@ -304,19 +304,25 @@ impl Scoreboard {
     /// what was sent again has a queue. So each is looked at about once, whatever the number of acknowledgments.
     pub(super) fn detect_loss(&mut self, now: Instant, delivered: &Delivered, window: u32) -> u32 {
         let mut timeout = 0;
+        let mut all_decided = true;
         let mut index = self.index_of(self.undecided_from);
         while let Some(&range) = self.ranges.get(index) {
             if !range.is(SACKED | LOST | RESENT) {
-                if !delivered.left_after(range.sent_at(), range.end) {
+                if delivered.left_after(range.sent_at(), range.end) {
+                    let remaining = delivered.remaining(range.sent_at(), now, window);
+                    if remaining == 0 {
+                        self.lose(index);
+                    }
+                    timeout = timeout.max(remaining);
+                    all_decided &= remaining == 0;
+                } else if range.is(REPEATED) {
+                    // It was lost and found again, and left later than those behind it.
+                    all_decided = false;
+                } else {
                     break;
                 }
-                let remaining = delivered.remaining(range.sent_at(), now, window);
-                if remaining == 0 {
-                    self.lose(index);
-                }
-                timeout = timeout.max(remaining);
             }
-            if timeout == 0 {
+            if all_decided {
                 self.undecided_from = range.end;
             }
             index += 1;

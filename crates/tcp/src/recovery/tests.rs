@@ -729,6 +729,37 @@ fn packets_too_large_are_sent_again_at_no_cost() {
     assert_eq!(sender.recovery.ssthresh(), u32::MAX);
 }
 
+#[test]
+fn a_segment_may_be_sent_again_with_more_than_before() {
+    let mut sender = Sender::reno(40 * MS);
+    sender.send(2);
+    sender.timeout();
+    // The FIN goes along.
+    sender.recovery.on_sent(sender.now, START + MSS, START + 2 * MSS + 1, Sent::Retransmission);
+    sender.next += 1;
+    assert_eq!((sender.recovery.outstanding(), sender.recovery.pipe()), (2 * MSS + 1, MSS + 1));
+    assert_eq!(sender.recovery.retransmission(), Some((START, START + MSS)));
+}
+
+#[test]
+fn an_old_probe_does_not_hide_that_a_recovery_was_for_nothing() {
+    let mut sender = Sender::reno(40 * MS);
+    sender.send(2);
+    sender.wait(80 * MS);
+    sender.recovery.on_tail_loss_timeout(sender.now);
+    sender.recovery.on_sent(sender.now, START + MSS, START + 2 * MSS, Sent::TailLossProbe);
+    sender.wait(5 * MS);
+    sender.ack(2, &[]);
+    sender.send(8);
+    sender.wait(40 * MS);
+    sender.ack(2, &[(3, 8)]);
+    assert_eq!(sender.pump(), [-3]);
+    sender.wait(5 * MS);
+    // The original was sent 45 ms ago, the copy 5 ms ago.
+    let outcome = sender.acknowledge(10, &[], Some(45_000), false);
+    assert!(outcome.undone);
+}
+
 // RFC 3168.
 
 #[test]

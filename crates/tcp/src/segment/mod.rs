@@ -107,6 +107,7 @@ impl<'a> Segment<'a> {
     ///
     /// # Errors
     /// If they hold no header; see [`ParseSegmentError`]. Options that make no sense are no error.
+    #[inline]
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ParseSegmentError> {
         let length = bytes.len();
         let Some((header, rest)) = bytes.split_first_chunk::<HEADER_LENGTH>() else {
@@ -137,6 +138,7 @@ impl<'a> Segment<'a> {
     /// Whether the checksum among the bytes of a segment is right.
     ///
     /// Fewer bytes than a header has are never right.
+    #[inline]
     pub fn verify_checksum(bytes: &[u8], source: IpAddr, destination: IpAddr) -> bool {
         let sum = checksum::pseudo_header(source, destination, PROTOCOL, bytes.len())
             + u64::from(checksum::sum(bytes));
@@ -144,6 +146,7 @@ impl<'a> Segment<'a> {
     }
 
     /// The length of the header in bytes, options padded, 20 to 60.
+    #[inline]
     pub const fn header_len(&self) -> usize {
         HEADER_LENGTH + self.options.padded_len()
     }
@@ -153,6 +156,7 @@ impl<'a> Segment<'a> {
     /// Options that do not fill whole words of four bytes are padded with zeros. What
     /// [`Segment::parse`] read is written as it was, if its checksum was right (a checksum of
     /// 0xFFFF is as right as one of 0, which is what is written here).
+    #[inline]
     pub fn emit(&self, source: IpAddr, destination: IpAddr, out: &mut Vec<u8>) {
         let start = out.len();
         let header_length = self.header_len();

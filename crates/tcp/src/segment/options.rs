@@ -236,6 +236,7 @@ impl Options {
     }
 
     /// Timestamps as nearly every segment carries them, aligned: 12 bytes (RFC 7323 appendix A).
+    #[inline]
     pub fn with_timestamps(timestamps: Timestamps) -> Self {
         let mut options = Self::EMPTY;
         options.bytes[..4].copy_from_slice(&ALIGNED_TIMESTAMPS);
@@ -348,6 +349,7 @@ impl Options {
     }
 
     /// The timestamps, if any (RFC 7323 §3).
+    #[inline]
     pub fn timestamps(&self) -> Option<Timestamps> {
         // Nearly every segment of a connection carries just these twelve bytes.
         if self.length == 12 && self.bytes[..4] == ALIGNED_TIMESTAMPS {

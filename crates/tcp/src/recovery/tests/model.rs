@@ -68,8 +68,13 @@ fn check(board: &Scoreboard, bytes: &[Byte]) {
     }
 }
 
+/// Failures are to be mended and become tests of their own; no files of seeds.
+fn cases(cases: u32) -> ProptestConfig {
+    ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases) }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #![proptest_config(cases(2_000))]
 
     #[test]
     fn the_scoreboard_agrees_with_one_that_remembers_every_byte(steps in prop::collection::vec(step(), 1..60)) {
@@ -256,7 +261,7 @@ fn invariants(sender: &Sender) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(3_000))]
+    #![proptest_config(cases(3_000))]
 
     #[test]
     fn no_sequence_of_acknowledgments_confuses_it(
@@ -522,7 +527,7 @@ mod path {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(150))]
+        #![proptest_config(cases(150))]
 
         #[test]
         fn everything_arrives(

@@ -14,6 +14,7 @@ mod x86;
 
 /// The one's complement sum of the bytes as 16-bit words in network order, folded to 16 bits. An odd
 /// last byte counts as if a zero followed.
+#[inline]
 pub(crate) fn sum(bytes: &[u8]) -> u16 {
     #[cfg(all(feature = "std", target_arch = "x86_64"))]
     if let Some(sum) = x86::sum(bytes) {
@@ -23,6 +24,7 @@ pub(crate) fn sum(bytes: &[u8]) -> u16 {
 }
 
 /// Appends the bytes to `out` and gives their [`sum`], looking at each only once if possible.
+#[inline]
 pub(crate) fn copy_and_sum(bytes: &[u8], out: &mut Vec<u8>) -> u16 {
     #[cfg(all(feature = "std", target_arch = "x86_64"))]
     if let Some(sum) = x86::copy_and_sum(bytes, out) {
@@ -33,6 +35,7 @@ pub(crate) fn copy_and_sum(bytes: &[u8], out: &mut Vec<u8>) -> u16 {
 }
 
 /// The sum of two strings of bytes put together, from the sums of both.
+#[inline]
 pub(crate) fn join(first: u16, first_length: usize, second: u16) -> u16 {
     // Behind an odd number of bytes, what was the high half of a word is the low half (RFC 1071 §2 B).
     let second = if first_length.is_multiple_of(2) { second } else { second.swap_bytes() };
@@ -102,6 +105,7 @@ fn sum_portably(bytes: &[u8]) -> u64 {
 }
 
 /// The same for few bytes.
+#[inline]
 fn sum_of_few(bytes: &[u8]) -> u64 {
     let (words, rest) = bytes.as_chunks::<4>();
     let mut last = [0; 4];
