@@ -8,7 +8,7 @@ use std::time::Duration;
 use eleven_tcp::demux::Demux;
 use eleven_tcp::ip::{Received, emit_segment};
 use eleven_tcp::sim::Random;
-use eleven_tcp::{Envelope, Instant, Segment};
+use eleven_tcp::{Envelope, Instant, Segment, StateSet};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use tun_rs::{DeviceBuilder, SyncDevice};
@@ -25,13 +25,15 @@ pub(crate) struct Faults {
 pub(crate) struct Tun {
     device: SyncDevice,
     offload: bool,
-    pub(crate) faults: Faults,
+    faults: Faults,
     random: Random,
     /// Packets that are overtaken.
     held_in: Option<Vec<u8>>,
     held_out: VecDeque<Vec<u8>>,
     buffer: Vec<u8>,
     packet: Vec<u8>,
+    /// The states that connections went through.
+    pub(crate) seen: StateSet,
 }
 
 /// struct virtio_net_hdr (linux/virtio_net.h), as the device is set up: ten bytes.
@@ -42,7 +44,7 @@ const NEEDS_CHECKSUM: u8 = 1;
 const GSO_TCP_V4: u8 = 1;
 
 impl Tun {
-    pub(crate) fn new(kernel: &str, offload: bool) -> Result<Self, String> {
+    pub(crate) fn new(kernel: &str, offload: bool, faults: Faults) -> Result<Self, String> {
         let device = DeviceBuilder::new()
             .name("eleven0")
             .ipv4(kernel, 24_u8, None)
@@ -54,12 +56,13 @@ impl Tun {
         Ok(Self {
             device,
             offload,
-            faults: Faults::default(),
+            faults,
             random: Random::new(1),
             held_in: None,
             held_out: VecDeque::new(),
             buffer: vec![0; 70_000],
             packet: Vec::with_capacity(70_000),
+            seen: StateSet::EMPTY,
         })
     }
 
@@ -92,7 +95,7 @@ impl Tun {
         Ok(())
     }
 
-    fn take(&self, now: Instant, demux: &mut Demux, length: usize) {
+    fn take(&mut self, now: Instant, demux: &mut Demux, length: usize) {
         let skip = if self.offload { VIRTIO } else { 0 };
         let bytes = &self.buffer[skip..length];
         match Received::parse(bytes) {
@@ -106,6 +109,9 @@ impl Tun {
                     let envelope =
                         Envelope { source: packet.source, destination: packet.destination, ecn: packet.ecn };
                     demux.handle_segment(now, &envelope, &segment);
+                    for rule in demux.steps().iter() {
+                        self.seen = self.seen.with(rule.from).with(rule.to);
+                    }
                 }
             }
             // Neighbour discovery and the like is none of TCP's business.

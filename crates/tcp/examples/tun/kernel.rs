@@ -3,7 +3,10 @@
 use std::io::{Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
+
+use eleven_testbed::wait_for;
 
 use crate::programs::{fill, is_right};
 
@@ -29,29 +32,61 @@ pub(crate) fn receive_from(at: SocketAddr) -> Peer {
     thread::spawn(move || read(connect(at)?))
 }
 
+/// A server that closes its connection when it is told to.
+pub(crate) struct Closer {
+    tell: Sender<()>,
+    done: Receiver<Result<(), String>>,
+}
+
+pub(crate) fn close_when_told(address: IpAddr) -> Result<(Closer, SocketAddr), String> {
+    let (listener, at) = listen(address)?;
+    let (tell, told) = channel();
+    let (report, done) = channel();
+    thread::spawn(move || {
+        let closed = accept(&listener).and_then(|stream| {
+            let _ = told.recv();
+            stream.shutdown(Shutdown::Write).map_err(|error| error.to_string())?;
+            Ok(stream)
+        });
+        let _ = report.send(closed.as_ref().map(drop).map_err(Clone::clone));
+        // Reads to the end, so that nothing unread makes the close a reset.
+        if let Ok(mut stream) = closed {
+            let _ = stream.read(&mut [0; 16]);
+        }
+    });
+    Ok((Closer { tell, done }, at))
+}
+
+impl Closer {
+    /// Returns when the FIN has left.
+    pub(crate) fn close_and_wait(&self) -> Result<(), String> {
+        self.tell.send(()).map_err(|error| error.to_string())?;
+        self.done.recv().map_err(|error| error.to_string())?
+    }
+}
+
 /// A command whose output is the number of bytes it got.
 pub(crate) fn shell(command: &str) -> Peer {
     let command = command.to_owned();
     thread::spawn(move || {
         let output = Command::new("sh").args(["-c", &command]).output().map_err(|error| error.to_string())?;
         let text = String::from_utf8_lossy(&output.stdout);
-        text.trim().parse().map_err(|_| format!("{command}: {text}{}", String::from_utf8_lossy(&output.stderr)))
+        text.trim()
+            .parse()
+            .map_err(|_| format!("{command}: {text}{}", String::from_utf8_lossy(&output.stderr)))
     })
 }
 
 pub(crate) fn is_installed(program: &str) -> bool {
-    let look = Command::new("sh")
-        .args(["-c", &format!("command -v {program}")])
-        .stdout(Stdio::null())
-        .status();
+    let look =
+        Command::new("sh").args(["-c", &format!("command -v {program}")]).stdout(Stdio::null()).status();
     look.is_ok_and(|status| status.success())
 }
 
 fn listen(address: IpAddr) -> Result<(TcpListener, SocketAddr), String> {
     let mut made = None;
-    crate::wait_until("the device's address", || {
-        made = Some(TcpListener::bind((address, 0)).map_err(|error| error.to_string())?);
-        Ok(())
+    wait_for("the device's address", || {
+        TcpListener::bind((address, 0)).map(|listener| made = Some(listener))
     });
     let listener = made.ok_or("no listener")?;
     let at = listener.local_addr().map_err(|error| error.to_string())?;

@@ -87,7 +87,9 @@ impl Program {
         loop {
             match demux.recv(now, self.id, &mut text) {
                 Ok(0) => return Ok(true),
-                Ok(count) if matches!(self.role, Role::Http(_)) => self.request.extend_from_slice(&text[..count]),
+                Ok(count) if matches!(self.role, Role::Http(_)) => {
+                    self.request.extend_from_slice(&text[..count])
+                }
                 Ok(count) => {
                     if !is_right(&text[..count], self.received) {
                         return Err(format!("wrong text behind byte {}", self.received));
@@ -122,9 +124,10 @@ impl Program {
 fn call<T: Default>(result: Result<T, CallError>) -> Result<T, String> {
     match result {
         Ok(value) => Ok(value),
-        Err(CallError::WouldBlock | CallError::Failed(Failure::ConnectionClosing | Failure::ConnectionDoesNotExist)) => {
-            Ok(T::default())
-        }
+        Err(
+            CallError::WouldBlock
+            | CallError::Failed(Failure::ConnectionClosing | Failure::ConnectionDoesNotExist),
+        ) => Ok(T::default()),
         Err(error) => Err(error.to_string()),
     }
 }
