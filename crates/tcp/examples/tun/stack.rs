@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant as Clock};
 
 use eleven_tcp::demux::{Demux, DemuxEvent, ListenerId};
@@ -36,11 +37,11 @@ pub(crate) fn check(options: &Options, mut print: impl FnMut(String)) -> Result<
     let ours: IpAddr = OURS.parse().map_err(|_| "an address")?;
 
     let (peer, at) = kernel::sink(kernel)?;
-    let seconds = stack.client(at, Role::Send(bytes), bytes)?;
+    let seconds = stack.client(at, Role::Send(bytes), &peer, bytes)?;
     print(verdict("our client → kernel server", seconds, peer.join(), bytes)?);
 
     let (peer, at) = kernel::source(kernel, bytes)?;
-    let seconds = stack.client(at, Role::Receive, bytes)?;
+    let seconds = stack.client(at, Role::Receive, &peer, bytes)?;
     print(verdict("our client ← kernel server", seconds, peer.join(), bytes)?);
 
     let peer = kernel::send_to(SocketAddr::new(ours, SINK), bytes);
@@ -121,21 +122,22 @@ impl Stack {
         Instant::from_secs(1).plus_micros(self.start.elapsed().as_micros() as u64)
     }
 
-    /// Connects, runs one program to its end, and tells how many seconds that took.
-    fn client(&mut self, to: SocketAddr, role: Role, bytes: u64) -> Result<f64, String> {
+    /// Connects and runs one program until the kernel's side has finished; tells how many seconds that took.
+    fn client<T>(
+        &mut self,
+        to: SocketAddr,
+        role: Role,
+        peer: &JoinHandle<T>,
+        bytes: u64,
+    ) -> Result<f64, String> {
         let local = OURS.parse().map_err(|_| "an address")?;
         let id = self.demux.connect(self.now(), local, to).map_err(|error| error.to_string())?;
         self.programs.push(Program::new(id, role));
-        let start = Clock::now();
-        while !self.programs.is_empty() {
-            self.turn(Duration::from_millis(100))?;
-            limit(start, bytes)?;
-        }
-        Ok(start.elapsed().as_secs_f64())
+        self.serve_until(peer, bytes)
     }
 
     /// Serves until the kernel's side has finished.
-    fn serve_until<T>(&mut self, peer: &std::thread::JoinHandle<T>, bytes: u64) -> Result<f64, String> {
+    fn serve_until<T>(&mut self, peer: &JoinHandle<T>, bytes: u64) -> Result<f64, String> {
         let start = Clock::now();
         while !peer.is_finished() {
             self.turn(Duration::from_millis(10))?;
