@@ -2,8 +2,8 @@
 
 use core::fmt;
 
-use crate::Rule;
-use crate::rules::RULES;
+use crate::rules::{self, Event, Facts, RULES};
+use crate::{Rule, State};
 
 /// The rules that one command or `handle_*` applied, in order: mostly one; two where a segment
 /// fills a gap before a FIN that was held, more where several timers are due at once.
@@ -18,6 +18,15 @@ const _: () = assert!(RULES.len() <= u8::MAX as usize + 1);
 
 impl Steps {
     const CAPACITY: usize = 7;
+
+    /// The rule that answers an event no fact has a part in.
+    pub(crate) fn of(state: State, event: Event) -> Self {
+        let mut steps = Self::default();
+        if let Some(index) = rules::find_index(state, event, Facts::NONE) {
+            steps.push(index);
+        }
+        steps
+    }
 
     pub(super) const fn clear(&mut self) {
         self.length = 0;

@@ -47,7 +47,7 @@ use core::net::{IpAddr, SocketAddr};
 
 use crate::connection::{Reply, Steps, TimeWaitRecord};
 use crate::listener::{Answer, Listener, ListenerOptions};
-use crate::rules::{Failure, ResetForm};
+use crate::rules::{Event, Failure, ResetForm};
 use crate::{
     CallError, Connection, ConnectionEvent, Envelope, Flags, FourTuple, IcmpError, Instant, Policy, Segment,
     SeqNumber, State, Transmit,
@@ -63,6 +63,13 @@ use registry::{Key, Paired, Registry};
 /// A connection of a [`Demux`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct ConnectionId(Key);
+
+impl ConnectionId {
+    /// Its place in the table and the generation of that place.
+    pub(crate) const fn parts(self) -> (u32, u32) {
+        (self.0.index, self.0.generation)
+    }
+}
 
 /// A listener of a [`Demux`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -475,6 +482,7 @@ impl Demux {
 
     /// Takes an ICMP error that quotes a segment sent from `pair.local()` to `pair.remote()`.
     pub fn handle_icmp(&mut self, now: Instant, pair: &FourTuple, error: IcmpError) {
+        self.steps = Steps::default();
         if let Some(key) = self.connections.find(pair)
             && let Some(entry) = self.connections.get_mut(key)
         {
@@ -486,23 +494,35 @@ impl Demux {
 
     /// Does what the time has come for.
     pub fn handle_timeout(&mut self, now: Instant) {
-        while let Some(key) = self.connections.expired(now) {
-            if let Some(entry) = self.connections.get_mut(key) {
+        while self.handle_next_timeout(now).is_some() {}
+    }
+
+    /// Does the next one of the things the time has come for, and tells whose it was: for those who
+    /// want to know the [steps](Self::steps) of each. `None` when there is none any more.
+    pub fn handle_next_timeout(&mut self, now: Instant) -> Option<FourTuple> {
+        if let Some(key) = self.connections.expired(now) {
+            let pair = self.connections.get_mut(key).map(|entry| {
                 entry.connection.handle_timeout(now);
                 self.steps = *entry.connection.steps();
-            }
+                entry.connection.pair()
+            });
             self.after(now, key);
+            return pair.or(Some(FourTuple::UNSPECIFIED));
         }
-        while let Some(key) = self.time_wait.expired(now) {
-            self.time_wait.remove(key);
+        if let Some(key) = self.time_wait.expired(now) {
+            self.steps = Steps::of(State::TimeWait, Event::TimeWaitTimeout);
+            let record = self.time_wait.remove(key);
+            return Some(record.map_or(FourTuple::UNSPECIFIED, |record| record.pair));
         }
         for index in 0..self.listeners.len() {
-            while let Some(answer) =
+            if let Some((pair, answer)) =
                 self.listeners[index].as_mut().and_then(|listener| listener.handle_timeout(now))
             {
                 self.take_answer(now, ListenerId(index as u32), answer);
+                return Some(pair);
             }
         }
+        None
     }
 
     // What follows.

@@ -310,8 +310,8 @@ impl Listener {
         self.requests.next_deadline()
     }
 
-    /// The next request whose time has come; `None` when there is none any more.
-    pub(crate) fn handle_timeout(&mut self, now: Instant) -> Option<Answer> {
+    /// The next request whose time has come, and whose it is; `None` when there is none any more.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) -> Option<(FourTuple, Answer)> {
         let key = self.requests.expired(now)?;
         let request = *self.requests.get(key)?;
         let mut connection = request.expand(&self.policy);
@@ -326,6 +326,6 @@ impl Listener {
             self.counters.timeouts += 1;
             self.requests.remove(key);
         }
-        Some(answer)
+        Some((request.pair, answer))
     }
 }

@@ -34,6 +34,8 @@ pub struct Delivery {
     pub from: HostId,
     /// The number it got when it was sent. Copies have the same.
     pub number: u64,
+    /// Whether it is a copy that the network made.
+    pub copy: bool,
     /// The bytes of the IP packet.
     pub packet: Vec<u8>,
 }
@@ -348,8 +350,8 @@ impl Network {
         }
         let Reverse(InFlight { arrival: time, trip, packet, .. }) = self.in_flight.pop()?;
         self.put_down(time, Place::Receiver, Fate::Passed, trip, &packet);
-        let Trip { from, to, number, .. } = trip;
-        Some(Delivery { time, to, from, number, packet })
+        let Trip { from, to, number, copy } = trip;
+        Some(Delivery { time, to, from, number, copy, packet })
     }
 
     /// From the sender's interface over the router to the receiver.

@@ -123,7 +123,7 @@ impl fmt::Display for Schedule {
 }
 
 /// A duration as it is written in a script, in whole microseconds.
-struct Written(Duration);
+pub(super) struct Written(pub(super) Duration);
 
 impl fmt::Display for Written {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -257,7 +257,7 @@ fn count(word: &str) -> Option<u32> {
 }
 
 /// `50ms`, `1.5s`, `200us`: at least one digit, a unit, and no more precision than microseconds.
-fn parse_duration(text: &str) -> Option<Duration> {
+pub(super) fn parse_duration(text: &str) -> Option<Duration> {
     let digits = text.find(|letter: char| !letter.is_ascii_digit() && letter != '.')?;
     let (number, unit) = text.split_at(digits);
     let micros_per_unit: u64 = match unit {
