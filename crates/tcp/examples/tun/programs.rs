@@ -24,6 +24,9 @@ pub(crate) struct Program {
     shut: bool,
 }
 
+/// So much is read or written at a time.
+const CHUNK: usize = 64 * 1024;
+
 /// The text that everybody sends: byte n is n modulo this prime.
 pub(crate) const PERIOD: u64 = 251;
 
@@ -83,10 +86,10 @@ impl Program {
     }
 
     fn read(&mut self, now: Instant, demux: &mut Demux) -> Result<bool, String> {
-        let mut text = [0; 64 * 1024];
+        let mut text = vec![0; CHUNK];
         loop {
             match demux.recv(now, self.id, &mut text) {
-                Ok(0) => return Ok(true),
+                Ok(0) | Err(CallError::Failed(_)) => return Ok(true),
                 Ok(count) if matches!(self.role, Role::Http(_)) => {
                     self.request.extend_from_slice(&text[..count])
                 }
@@ -97,13 +100,12 @@ impl Program {
                     self.received += count as u64;
                 }
                 Err(CallError::WouldBlock) => return Ok(false),
-                Err(CallError::Failed(_)) => return Ok(true),
             }
         }
     }
 
     fn send(&mut self, now: Instant, demux: &mut Demux, bytes: u64) -> Result<(), String> {
-        let mut text = [0; 64 * 1024];
+        let mut text = vec![0; CHUNK];
         while self.sent < bytes {
             let length = (bytes - self.sent).min(text.len() as u64) as usize;
             // Room for all of it is awaited: the text is made only once.

@@ -19,7 +19,7 @@ struct Said {
 impl Said {
     fn of(options: &Options) -> Self {
         let mut said = Self::default();
-        for option in options.iter() {
+        for option in options {
             match option {
                 TcpOption::MaximumSegmentSize(mss) => said.mss = Some(mss),
                 TcpOption::WindowScale(scale) => said.window_scale = Some(scale),

@@ -1,7 +1,7 @@
 //! All of TCP on one host: connections by their four-tuple, listeners, ports, TIME_WAIT, and what
 //! strangers get.
 //!
-//! A [`Demux`] is driven like a [`Connection`](crate::Connection): `handle_*` and commands in,
+//! A [`Demux`] is driven like a [`Connection`]: `handle_*` and commands in,
 //! `poll_*` out.
 //!
 //! ```

@@ -30,6 +30,7 @@
 
 mod action;
 mod condition;
+pub mod conformance;
 mod event;
 mod rule;
 mod table;
