@@ -23,7 +23,7 @@ extern crate alloc;
 
 mod buffer;
 pub mod congestion;
-mod connection;
+pub mod connection;
 pub mod cookie;
 pub mod demux;
 pub mod diagram;

@@ -65,7 +65,9 @@ impl Hosts {
 }
 
 fn our_cycles(count: usize) {
-    let policy = Arc::new(Policy::linux());
+    // Answers follow at once here; acknowledgments can wait for them, as with smoltcp.
+    let delayed_ack = eleven_tcp::policy::DelayedAck { quick: 0, ..Policy::linux().delayed_ack };
+    let policy = Arc::new(Policy { delayed_ack, ..Policy::linux() });
     let mut server = Demux::new(policy.clone());
     let remote: SocketAddr = "10.0.0.2:80".parse().unwrap();
     let listener = server.listen(remote, ListenerOptions::default()).unwrap();

@@ -74,8 +74,15 @@ fn our_bytes(net: &mut Network, client_id: HostId, server_id: HostId, end: Insta
             while let Some(sent) = connection.poll_transmit(now) {
                 let mut packet = Vec::new();
                 let envelope = sent.envelope;
-                emit_segment(&sent.segment, envelope.source, envelope.destination, envelope.ecn, 64, &mut packet)
-                    .unwrap();
+                emit_segment(
+                    &sent.segment,
+                    envelope.source,
+                    envelope.destination,
+                    envelope.ecn,
+                    64,
+                    &mut packet,
+                )
+                .unwrap();
                 net.send(now, packet, id);
             }
         }
@@ -85,7 +92,8 @@ fn our_bytes(net: &mut Network, client_id: HostId, server_id: HostId, end: Insta
             let to = if delivery.to == client_id { &mut client } else { &mut server };
             let parsed = Packet::parse(&delivery.packet).unwrap();
             let segment = Segment::parse(parsed.tcp).unwrap();
-            let envelope = Envelope { source: parsed.source, destination: parsed.destination, ecn: parsed.ecn };
+            let envelope =
+                Envelope { source: parsed.source, destination: parsed.destination, ecn: parsed.ecn };
             to.handle_segment(now, &envelope, &segment);
         }
         client.handle_timeout(now);

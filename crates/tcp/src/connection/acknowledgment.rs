@@ -16,12 +16,12 @@ impl Connection {
         if ack.ge(una) {
             self.update_window(arrival);
         }
-        if ack == una && self.send.next == una {
-            // Nothing is outstanding: there is nothing to acknowledge.
+        let sack = if self.agreed.sack { segment.options.sack() } else { SackBlocks::EMPTY };
+        if ack == una && self.send.next == una && sack.is_empty() {
+            // Nothing is outstanding: there is nothing to acknowledge, and nothing came twice.
             self.after_window_update(window_before);
             return;
         }
-        let sack = if self.agreed.sack { segment.options.sack() } else { SackBlocks::EMPTY };
         let echoed = match segment.options.timestamps() {
             Some(timestamps) if self.agreed.timestamps && timestamps.echo_reply != 0 => {
                 let age = self.timestamp_clock(now).wrapping_sub(timestamps.echo_reply);

@@ -7,6 +7,31 @@ use crate::policy::EcnPolicy;
 use crate::segment::{Options, TcpOption, Timestamps};
 use crate::{Flags, Instant, Segment, State, isn};
 
+/// What the options of a SYN say, read in one go.
+#[derive(Default)]
+struct Said {
+    mss: Option<u16>,
+    window_scale: Option<u8>,
+    sack_permitted: bool,
+    timestamps: Option<Timestamps>,
+}
+
+impl Said {
+    fn of(options: &Options) -> Self {
+        let mut said = Self::default();
+        for option in options {
+            match option {
+                TcpOption::MaximumSegmentSize(mss) => said.mss = Some(mss),
+                TcpOption::WindowScale(scale) => said.window_scale = Some(scale),
+                TcpOption::SackPermitted => said.sack_permitted = true,
+                TcpOption::Timestamps(timestamps) => said.timestamps = Some(timestamps),
+                _ => {}
+            }
+        }
+        said
+    }
+}
+
 impl Connection {
     /// SYN or SYN+ACK: chooses the initial sequence number where none is chosen yet.
     pub(super) fn begin_handshake(&mut self, now: Instant, answer: bool) {
@@ -57,11 +82,10 @@ impl Connection {
             self.pair.remote_port = segment.source_port;
             self.agreed = Agreed { passive: true, ecn: policy.ecn != EcnPolicy::Off, ..self.offer() };
         }
-        let options = &segment.options;
-        let timestamps = options.timestamps();
-        self.agreed.timestamps &= timestamps.is_some();
-        self.agreed.sack &= options.sack_permitted();
-        match options.window_scale() {
+        let said = Said::of(&segment.options);
+        self.agreed.timestamps &= said.timestamps.is_some();
+        self.agreed.sack &= said.sack_permitted;
+        match said.window_scale {
             // RFC 7323 §2.3: a shift beyond 14 is taken for 14.
             Some(scale) if self.agreed.window_scaling => self.agreed.send_scale = scale.min(14),
             _ => {
@@ -77,10 +101,10 @@ impl Connection {
 
         // RFC 9293 §3.7.1 (MUST-15): without the option the peer takes only the default.
         let default = if self.pair.remote_address.is_ipv4() { 536 } else { 1220 };
-        self.send.peer_mss = options.mss().unwrap_or(default).max(policy.min_mss);
+        self.send.peer_mss = said.mss.unwrap_or(default).max(policy.min_mss);
 
         self.begin_receiving(segment.seq);
-        if let Some(timestamps) = timestamps {
+        if let Some(timestamps) = said.timestamps {
             self.receive.timestamp = timestamps.value;
             self.receive.timestamp_at = facts::seconds(now);
         }

@@ -1,7 +1,7 @@
 //! All of TCP on one host: connections by their four-tuple, listeners, ports, TIME_WAIT, and what
 //! strangers get.
 //!
-//! A [`Demux`] is driven like a [`Connection`](crate::Connection): `handle_*` and commands in,
+//! A [`Demux`] is driven like a [`Connection`]: `handle_*` and commands in,
 //! `poll_*` out.
 //!
 //! ```
@@ -401,28 +401,26 @@ impl Demux {
             local_port: segment.destination_port,
             remote_port: segment.source_port,
         };
-        if let Some(key) = self.connections.find(&pair) {
-            let waits =
-                self.connections.get(key).is_some_and(|entry| entry.connection.state() == State::TimeWait);
-            if waits && self.find_listener(pair.local()).is_some() {
-                if let Some(entry) = self.connections.get_mut(key) {
-                    entry.connection.set_may_reopen(true);
-                    if entry.connection.would_reopen(now, segment) {
-                        return self.give_way(now, key, envelope, segment);
-                    }
-                }
-            }
+        // One hash for all three tables.
+        let hash = registry::hash(&self.policy.secret, &pair);
+        if let Some(key) = self.connections.find_hashed(&pair, hash) {
+            let waits = self.connection(ConnectionId(key)).is_some_and(|it| it.state() == State::TimeWait);
+            let may_reopen = waits && self.find_listener(pair.local()).is_some();
             if let Some(entry) = self.connections.get_mut(key) {
+                entry.connection.set_may_reopen(may_reopen);
+                if may_reopen && entry.connection.would_reopen(now, segment) {
+                    return self.give_way(now, key, envelope, segment);
+                }
                 entry.connection.handle_segment(now, envelope, segment);
                 self.steps = *entry.connection.steps();
             }
             self.after(now, key);
-        } else if let Some(key) = self.time_wait.find(&pair) {
+        } else if let Some(key) = self.time_wait.find_hashed(&pair, hash) {
             self.handle_in_time_wait(now, key, envelope, segment);
         } else if let Some(id) = self.find_listener(pair.local()) {
             let answer = self.listeners[id.0 as usize]
                 .as_mut()
-                .map(|listener| listener.handle_segment(now, pair, envelope, segment));
+                .map(|listener| listener.handle_segment(now, pair, hash, envelope, segment));
             self.take_answer(now, id, answer.unwrap_or_default());
         } else {
             self.answer_stranger(now, envelope, segment);
@@ -466,7 +464,7 @@ impl Demux {
             self.push_answer(envelope, segment);
         }
         if let Some(connection) = answer.opened {
-            let key = self.add(Box::new(connection), true);
+            let key = self.add(connection, true);
             if let Some(Some(listener)) = self.listeners.get_mut(id.0 as usize) {
                 listener.queue(key);
                 self.incoming.push_back(id);

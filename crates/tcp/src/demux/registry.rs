@@ -1,7 +1,6 @@
 //! Things found by their four-tuple, each with a deadline.
 
 use alloc::vec::Vec;
-use core::hash::Hasher;
 use core::net::IpAddr;
 
 use hashbrown::HashTable;
@@ -74,10 +73,15 @@ impl<T: Paired> Registry<T> {
 
     /// Where the value with this pair stands.
     pub(crate) fn find(&self, pair: &FourTuple) -> Option<Key> {
+        self.find_hashed(pair, hash(&self.secret, pair))
+    }
+
+    /// The same with the pair's [`hash`] under the same secret.
+    pub(crate) fn find_hashed(&self, pair: &FourTuple, hash: u64) -> Option<Key> {
         let slots = &self.slots;
         let same =
             |index: &u32| slots[*index as usize].value.as_ref().is_some_and(|value| value.pair() == *pair);
-        let index = *self.table.find(hash(&self.secret, pair), same)?;
+        let index = *self.table.find(hash, same)?;
         Some(Key { index, generation: slots[index as usize].generation })
     }
 
@@ -151,15 +155,27 @@ impl<T: Paired> Registry<T> {
     }
 }
 
-/// SipHash-1-3 of the pair: one input block for IPv4, four for IPv6.
-fn hash(secret: &Secret, pair: &FourTuple) -> u64 {
-    let mut hasher = SipHasher13::new_with_key(&secret.0);
-    hasher.write_u32(u32::from(pair.local_port) << 16 | u32::from(pair.remote_port));
-    for address in [pair.local_address, pair.remote_address] {
-        match address {
-            IpAddr::V4(address) => hasher.write_u32(address.to_bits()),
-            IpAddr::V6(address) => hasher.write_u128(address.to_bits()),
-        }
+/// SipHash-1-3 of the pair.
+#[inline]
+pub(crate) fn hash(secret: &Secret, pair: &FourTuple) -> u64 {
+    let hasher = SipHasher13::new_with_key(&secret.0);
+    let ports = (u32::from(pair.local_port) << 16 | u32::from(pair.remote_port)).to_ne_bytes();
+    if let (IpAddr::V4(local), IpAddr::V4(remote)) = (pair.local_address, pair.remote_address) {
+        let mut input = [0; 12];
+        input[..4].copy_from_slice(&ports);
+        input[4..8].copy_from_slice(&local.octets());
+        input[8..].copy_from_slice(&remote.octets());
+        return hasher.hash(&input);
     }
-    hasher.finish()
+    let mut input = [0; 36];
+    input[..4].copy_from_slice(&ports);
+    for (place, address) in [(4, pair.local_address), (20, pair.remote_address)] {
+        let octets = match address {
+            // As an address of IPv6 that stands for it.
+            IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
+            IpAddr::V6(address) => address.octets(),
+        };
+        input[place..place + 16].copy_from_slice(&octets);
+    }
+    hasher.hash(&input)
 }

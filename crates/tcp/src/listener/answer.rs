@@ -1,5 +1,6 @@
 //! What a listener does about a segment.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::connection::{Reply, Steps};
@@ -12,7 +13,7 @@ pub(crate) struct Answer {
     /// A reset or a SYN+ACK, without text. Mostly none or one.
     pub(crate) segments: Vec<(Envelope, Segment<'static>)>,
     /// The connection, if the handshake is over. It may have more to send.
-    pub(crate) opened: Option<Connection>,
+    pub(crate) opened: Option<Box<Connection>>,
     /// The rules that were applied.
     pub(crate) steps: Steps,
 }

@@ -1,5 +1,6 @@
 //! A listening socket: the SYN queue, the accept queue and what happens when they are full.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use core::net::SocketAddr;
@@ -157,15 +158,16 @@ impl Listener {
         core::mem::take(&mut self.accept_queue)
     }
 
-    /// A segment for this listener that belongs to no connection.
+    /// A segment for this listener that belongs to no connection. `hash` is the pair's.
     pub(crate) fn handle_segment(
         &mut self,
         now: Instant,
         pair: FourTuple,
+        hash: u64,
         envelope: &Envelope,
         segment: &Segment<'_>,
     ) -> Answer {
-        if let Some(key) = self.requests.find(&pair) {
+        if let Some(key) = self.requests.find_hashed(&pair, hash) {
             return self.continue_request(now, key, envelope, segment);
         }
         let handshake = segment.flags.intersection(Flags::SYN | Flags::ACK | Flags::RST);
@@ -249,8 +251,9 @@ impl Listener {
         segment: &Segment<'_>,
     ) -> Answer {
         let Some(request) = self.requests.get(key).copied() else { return Answer::default() };
-        let mut connection = request.expand(&self.policy);
-        let opens = connection.would_open(now, segment);
+        let mut connection = Box::new(request.expand(&self.policy));
+        let choosy = self.is_full() || self.options.defer_accept.is_some();
+        let opens = choosy && connection.would_open(now, segment);
         if opens && self.overlooks(now, &request, segment) {
             return Answer::default();
         }
@@ -297,7 +300,7 @@ impl Listener {
             self.counters.cookies_failed += 1;
             return None;
         };
-        let mut connection = request.expand(&self.policy);
+        let mut connection = Box::new(request.expand(&self.policy));
         connection.handle_segment(now, envelope, segment);
         self.counters.cookies_received += 1;
         let mut answer = Answer::from(now, &mut connection);

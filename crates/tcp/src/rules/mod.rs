@@ -30,6 +30,7 @@
 
 mod action;
 mod condition;
+pub mod conformance;
 mod event;
 mod rule;
 mod table;
@@ -38,6 +39,7 @@ pub use action::{Action, Failure, ResetForm};
 pub use condition::{Condition, Facts, Guard, IMPLICATIONS};
 pub use event::{Event, EventKind};
 pub use rule::{Circumstance, Deviation, Rule};
+pub(crate) use table::find_index;
 pub use table::{RULES, applicable, rules_from};
 
 use alloc::vec::Vec;
@@ -59,14 +61,7 @@ pub fn rules_into(state: State) -> impl Iterator<Item = &'static Rule> {
 /// `None` only where the event cannot happen in the state ([`Event::possible_in`]). Facts
 /// that contradict each other ([`Facts::is_consistent`]) get some rule or none.
 pub fn find(state: State, event: Event, facts: Facts) -> Option<&'static Rule> {
-    applicable(state, event).iter().find(|rule| rule.guard.admits(facts))
-}
-
-/// The place in [`RULES`] of the rule that [`find`] finds.
-pub(crate) fn find_index(state: State, event: Event, facts: Facts) -> Option<usize> {
-    let places = table::places(state, event);
-    let first = places.start;
-    RULES[places].iter().position(|rule| rule.guard.admits(facts)).map(|index| first + index)
+    find_index(state, event, facts).map(|index| &RULES[index])
 }
 
 /// The rules that a segment with these flags can meet in `state`, whatever its sequence

@@ -32,11 +32,11 @@ impl History {
     fn all() -> impl Iterator<Item = Self> {
         (0..11 * 32).map(|number: usize| Self {
             state: State::ALL[number % 11],
-            passive: number / 11 & 1 != 0,
-            unread: number / 11 & 2 != 0,
-            queued: number / 11 & 4 != 0,
-            gone: number / 11 & 8 != 0,
-            remote: number / 11 & 16 != 0,
+            passive: (number / 11) & 1 != 0,
+            unread: (number / 11) & 2 != 0,
+            queued: (number / 11) & 4 != 0,
+            gone: (number / 11) & 8 != 0,
+            remote: (number / 11) & 16 != 0,
         })
     }
 
@@ -230,7 +230,7 @@ fn timestamps(value: u32) -> Options {
     Options::with_timestamps(Timestamps { value, echo_reply: 0 })
 }
 
-fn policy_for(base: Policy) -> Policy {
+fn policy_for(base: &Policy) -> Policy {
     Policy {
         // Small, so that both sides of every edge can be tried.
         receive_buffer: 1_000,
@@ -238,7 +238,7 @@ fn policy_for(base: Policy) -> Policy {
         keepalive: Some(Keepalive::DEFAULT),
         fin_wait_2_timeout: Some(Duration::from_secs(60)),
         user_timeout: None,
-        ..base
+        ..base.clone()
     }
 }
 
@@ -283,7 +283,7 @@ fn segments(connection: &Connection) -> Vec<Segment<'static>> {
 
 #[test]
 fn every_rule_is_met_and_obeyed() {
-    for policy in policies().map(policy_for) {
+    for policy in policies().map(|base| policy_for(&base)) {
         let mut met: BTreeSet<&str> = BTreeSet::new();
         for history in History::all() {
             let Some(sample) = history.build(&policy) else { continue };

@@ -11,9 +11,7 @@ mod synchronized;
 mod synchronizing;
 mod timers;
 
-use core::ops::Range;
-
-use super::{Event, Rule};
+use super::{Event, Facts, Guard, Rule};
 use crate::State;
 
 const GROUPS: [&[&[Rule]]; 7] = [
@@ -98,15 +96,28 @@ pub static RULES: &[Rule] = &TABLE.rules;
 
 static STARTS: [u16; CELLS + 1] = TABLE.starts;
 
-/// The rules for `event` in `state`; none where the event cannot happen there.
-pub fn applicable(state: State, event: Event) -> &'static [Rule] {
-    &RULES[places(state, event)]
+/// The guards alone, side by side: a search reads nothing else.
+static GUARDS: [Guard; COUNT] = {
+    let mut guards = [Guard::ALWAYS; COUNT];
+    let mut index = 0;
+    while index < COUNT {
+        guards[index] = TABLE.rules[index].guard;
+        index += 1;
+    }
+    guards
+};
+
+/// The place in [`RULES`] of the rule that answers `event` in `state` under `facts`.
+pub(crate) fn find_index(state: State, event: Event, facts: Facts) -> Option<usize> {
+    let cell = cell(state, event);
+    let (first, end) = (usize::from(STARTS[cell]), usize::from(STARTS[cell + 1]));
+    GUARDS[first..end].iter().position(|guard| guard.admits(facts)).map(|index| first + index)
 }
 
-/// Where in [`RULES`] they stand.
-pub(crate) fn places(state: State, event: Event) -> Range<usize> {
+/// The rules for `event` in `state`; none where the event cannot happen there.
+pub fn applicable(state: State, event: Event) -> &'static [Rule] {
     let cell = cell(state, event);
-    usize::from(STARTS[cell])..usize::from(STARTS[cell + 1])
+    &RULES[usize::from(STARTS[cell])..usize::from(STARTS[cell + 1])]
 }
 
 /// The rules that start in `state`.
