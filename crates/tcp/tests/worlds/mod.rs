@@ -118,10 +118,10 @@ impl World {
         if !mild {
             Self::disasters(r, &mut choices);
         }
-        if r.chance(0.1) {
-            choices.push(C::Simultaneous(r.below(60).saturating_sub(30)));
-        } else if r.chance(0.1) {
-            choices.push(C::Again(magnitude(r, 10, 600_000)));
+        match r.below(10) {
+            0 => choices.push(C::Simultaneous(r.below(60).saturating_sub(30))),
+            1 => choices.push(C::Again(magnitude(r, 10, 600_000))),
+            _ => {}
         }
         Self::programs(r, mild, &mut choices);
         Self { seed, choices }
@@ -224,11 +224,10 @@ impl World {
                     steps.push(match r.below(9) {
                         0 | 1 => Do::Send(bytes(r)),
                         2 => Do::Receive(bytes(r)),
-                        3 => Do::ReceiveAll,
                         4 | 5 => Do::Exchange(bytes(r)),
                         // Two that echo would play for ever.
                         6 if !is_client => Do::Echo,
-                        6 => Do::ReceiveAll,
+                        3 | 6 => Do::ReceiveAll,
                         7 => Do::Wait(Duration::from_millis(magnitude(r, 1, 100_000))),
                         _ => Do::Shutdown,
                     });
@@ -265,7 +264,7 @@ impl World {
         let rfc = self.has(|choice| matches!(choice, C::Rfc(which) if *which == host));
         let mut policy = if rfc { Policy::rfc9293() } else { Policy::linux() };
         let mut options = HostOptions::default();
-        let mut random = Random::stream(0x5ec2e7, self.seed, host as u64);
+        let mut random = Random::stream(0x5ec, self.seed, host as u64);
         let mut secret = [0; 16];
         secret.fill_with(|| random.next_u64() as u8);
         policy.secret = Secret(secret);
@@ -459,7 +458,7 @@ impl World {
             let until = world.now().max(start) + slice;
             slice = slice * 2 + Duration::from_millis(random.below(50));
             let stop = world.run_until(until.min(start + hour));
-            self.check_stop(world, stop)?;
+            Self::check_stop(world, stop)?;
             self.check_memory(world)?;
             if stop == Stop::Quiet {
                 break;
@@ -472,10 +471,10 @@ impl World {
             }
         }
         let stop = world.run_until(world.now() + 6 * hour);
-        self.check_stop(world, stop)
+        Self::check_stop(world, stop)
     }
 
-    fn check_stop(&self, world: &Simulation, stop: Stop) -> Result<(), String> {
+    fn check_stop(world: &Simulation, stop: Stop) -> Result<(), String> {
         match stop {
             Stop::Quiet | Stop::Time => Ok(()),
             Stop::Packets => Err(format!("{} packets and no end", world.packets())),
@@ -500,8 +499,8 @@ impl World {
 
     fn check(&self, world: &Simulation, pair: &FourTuple) -> Result<Report, String> {
         let mut rules = BTreeSet::new();
-        self.check_journal(world, &mut rules)?;
-        self.check_ends(world)?;
+        Self::check_journal(world, &mut rules)?;
+        Self::check_ends(world)?;
         let again = self.has(|choice| matches!(choice, C::Again(_) | C::Crash(..)));
         if !again {
             wire::check(world, pair)?;
@@ -511,7 +510,7 @@ impl World {
     }
 
     /// Every change of a state is one that a rule explains, and each begins where the one before ended.
-    fn check_journal(&self, world: &Simulation, rules: &mut BTreeSet<&'static str>) -> Result<(), String> {
+    fn check_journal(world: &Simulation, rules: &mut BTreeSet<&'static str>) -> Result<(), String> {
         let mut states: BTreeMap<(usize, FourTuple), State> = BTreeMap::new();
         // A listener is there before and behind each connection.
         let plain = |state| if state == State::Listen { State::Closed } else { state };
@@ -550,7 +549,7 @@ impl World {
     }
 
     /// In the end nobody has a connection any more.
-    fn check_ends(&self, world: &Simulation) -> Result<(), String> {
+    fn check_ends(world: &Simulation) -> Result<(), String> {
         for host in 0..2 {
             let Some(demux) = world.demux(HostId(host)) else { continue };
             if let Some((_, connection)) = demux.connections().next() {

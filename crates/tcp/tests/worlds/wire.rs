@@ -54,7 +54,7 @@ fn check_segment(
         }
     }
     let end = segment.end();
-    if segment.len() > 0
+    if !segment.is_empty()
         && !syn
         && let Some(edge) = directions[mine].edge
         && end.gt(edge)
