@@ -94,7 +94,8 @@ fn random_worlds_keep_the_rules() {
         }
     });
     let (packets, whole, rules) = totals.into_inner().unwrap();
-    println!("{runs} worlds, {packets} packets, {whole} transfers whole, {} rules used", rules.len());
+    let done = next.load(Ordering::Relaxed).min(first + runs) - first;
+    println!("{done} worlds, {packets} packets, {whole} transfers whole, {} rules used", rules.len());
     if number("RULES").is_some() {
         println!("{rules:#?}");
     }

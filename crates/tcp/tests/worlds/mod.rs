@@ -244,8 +244,10 @@ impl World {
         }
         for steps in [&mut client, &mut server] {
             if r.chance(0.15) {
-                let every = Duration::from_millis(magnitude(r, 1, 1_000));
-                steps.insert(0, Do::Pace { bytes: 1 + magnitude(r, 1, most) as u32, every });
+                // No slower than half an hour for all.
+                let bytes = 1 + magnitude(r, 1, most);
+                let every = Duration::from_millis(magnitude(r, 1, 1_000).min(1_000_000 * bytes / (2 * most)));
+                steps.insert(0, Do::Pace { bytes: bytes as u32, every });
             }
             if r.chance(0.15) {
                 let at = r.below(steps.len() as u64 + 1) as usize;
@@ -268,7 +270,7 @@ impl World {
         let mut secret = [0; 16];
         secret.fill_with(|| random.next_u64() as u8);
         policy.secret = Secret(secret);
-        if !self.is_mild() {
+        if !self.must_end_well() {
             // One end may vanish for the other.
             let keepalive =
                 Keepalive { time: Duration::from_secs(60), interval: Duration::from_secs(10), probes: 5 };
