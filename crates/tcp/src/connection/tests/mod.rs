@@ -558,3 +558,27 @@ fn linux_sends_text_and_fin_once_the_opening_that_was_closed_succeeds() {
     let out = connection.poll_transmit(now).expect("the text");
     assert_eq!((out.segment.text.to_vec(), out.segment.flags.contains(Flags::FIN)), (b"text".to_vec(), true));
 }
+
+#[test]
+fn two_whose_windows_are_in_flight_do_not_answer_each_other_for_ever() {
+    for policy in policies() {
+        let policy = Policy {
+            receive_buffer: 2,
+            receive_buffer_max: 2,
+            nagle: false,
+            invalid_rate_limit: Duration::ZERO,
+            ..policy
+        };
+        let mut both = Pair::open(&policy);
+        both.client.send(both.now, b"a").unwrap();
+        both.server.send(both.now, b"b").unwrap();
+        both.exchange(&mut |_, segment| !segment.text.is_empty());
+        both.log.clear();
+        both.client.close(both.now).unwrap();
+        both.server.close(both.now).unwrap();
+        both.settle();
+        assert!(both.log.len() < 10, "{} segments", both.log.len());
+        both.pass(Duration::from_secs(600));
+        assert_eq!(both.states(), (State::Closed, State::Closed));
+    }
+}
