@@ -62,6 +62,7 @@ mod acknowledgment;
 mod calls;
 mod compact;
 mod facts;
+mod fingerprint;
 mod handshake;
 mod icmp;
 mod info;
@@ -86,6 +87,7 @@ use types::Events;
 ///
 /// It keeps no memory for text or for what is in flight unless there is some, so that a host
 /// can have a great many that are idle.
+#[derive(Clone)]
 pub struct Connection {
     policy: Arc<Policy>,
     pair: FourTuple,
@@ -111,6 +113,7 @@ pub struct Connection {
 }
 
 /// The send sequence variables of RFC 9293 §3.3.1.
+#[derive(Clone)]
 struct SendVariables {
     /// ISS.
     initial: SeqNumber,
@@ -141,6 +144,7 @@ struct SendVariables {
 }
 
 /// The receive sequence variables of RFC 9293 §3.3.1.
+#[derive(Clone)]
 struct ReceiveVariables {
     /// IRS.
     initial: SeqNumber,
@@ -190,7 +194,7 @@ struct Agreed {
 }
 
 /// What has to be put on the wire.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Due {
     /// A SYN or SYN+ACK, for the first time or once more.
     handshake: bool,
@@ -210,6 +214,7 @@ struct Due {
 }
 
 /// When something has to happen, whether or not anything arrives.
+#[derive(Clone)]
 struct Timers {
     /// The delayed ACK.
     ack: Deadline,
@@ -231,7 +236,7 @@ struct Timers {
 }
 
 /// What the program has done.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Program {
     /// It reads no more and has let go of the connection: close(), not shutdown().
     gone: bool,

@@ -141,7 +141,7 @@ impl Connection {
 
     /// Keepalive counts from the last sign of life, and only while nothing is outstanding: else the
     /// retransmission timer finds out.
-    fn keepalive_deadline(&self) -> Option<Instant> {
+    pub(super) fn keepalive_deadline(&self) -> Option<Instant> {
         let keepalive = self.policy.keepalive.filter(|_| self.program.keepalive)?;
         if !Event::KeepaliveTimeout.possible_in().contains(self.state)
             || self.send.unacknowledged != self.send.next
