@@ -30,6 +30,7 @@ pub mod diagram;
 pub mod fast_open;
 mod flags;
 mod hash;
+pub mod heartbeat;
 pub mod ip;
 mod isn;
 pub mod listener;
