@@ -79,12 +79,15 @@ impl Connection {
         self.plan_release(now);
     }
 
-    /// The send window is updated by newer segments only (RFC 9293 §3.10.7.4).
+    /// The send window is updated by newer segments only (RFC 9293 §3.10.7.4). One that acknowledges
+    /// more than any before is newer whatever its number: text that is sent again has an old number
+    /// and the window of today (`tcp_may_update_window`).
     fn update_window(&mut self, arrival: &Arrival<'_>) {
         let segment = arrival.segment;
         let send = &mut self.send;
         let newer = send.window_seq.lt(segment.seq)
             || (send.window_seq == segment.seq && send.window_ack.le(segment.ack))
+            || send.unacknowledged.lt(segment.ack)
             || self.state == State::SynSent
             || !send.syn_acknowledged;
         if !newer {
@@ -94,7 +97,8 @@ impl Connection {
         let scale = if segment.flags.contains(Flags::SYN) { 0 } else { self.agreed.send_scale };
         send.window = u32::from(segment.window) << scale;
         send.largest_window = send.largest_window.max(send.window);
-        send.window_seq = segment.seq;
+        send.window_seq =
+            if send.syn_acknowledged { send.window_seq.later(segment.seq) } else { segment.seq };
         send.window_ack = segment.ack;
     }
 

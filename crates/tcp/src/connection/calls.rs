@@ -76,6 +76,11 @@ impl Connection {
         self.steps.clear();
         let result = self.step(now, Event::Receive, self.call_facts(), None);
         if self.text_in.readable() == 0 {
+            if self.state == State::Closed && self.receive.fin_received && self.failure.is_none() {
+                // It ended well: the end of file is there however late the program comes for it.
+                let closing = Err(CallError::Failed(Failure::ConnectionClosing));
+                return if self.policy.is_linux() { Ok(0) } else { closing };
+            }
             result?;
             return match self.state {
                 State::Closed | State::Listen => Err(self.failure_of_call()),
@@ -154,9 +159,9 @@ impl Connection {
         Ok(self.state)
     }
 
-    /// A queued CLOSE or SHUTDOWN that the open connection can carry out.
+    /// A queued CLOSE or SHUTDOWN that the connection can carry out: it is open, or is back in LISTEN.
     pub(super) fn carry_out_queued_calls(&mut self, now: Instant) {
-        if !self.state.is_synchronized() {
+        if !self.state.is_synchronized() && self.state != State::Listen {
             return;
         }
         if core::mem::take(&mut self.program.close_queued) {

@@ -259,6 +259,19 @@ impl Connection {
         rule.is_some_and(|rule| !self.state.is_synchronized() && rule.to.is_synchronized())
     }
 
+    /// Whether `segment` would end TIME_WAIT and begin another connection (RFC 6191).
+    pub(crate) fn would_reopen(&self, now: Instant, segment: &crate::Segment<'_>) -> bool {
+        let facts = self.segment_facts(now, segment);
+        let rule = crate::rules::find(self.state, crate::rules::Event::Segment, facts);
+        self.state == State::TimeWait && rule.is_some_and(|rule| rule.to == State::SynReceived)
+    }
+
+    /// TIME_WAIT goes on as a record elsewhere: for its program the connection is over.
+    pub(crate) fn retire(&mut self) {
+        self.delete();
+        self.enter(Instant::ZERO, State::Closed);
+    }
+
     /// Whether nothing is left of it but the wait: a [`TimeWaitRecord`] says it all.
     pub(crate) fn is_only_waiting(&self) -> bool {
         self.state == State::TimeWait

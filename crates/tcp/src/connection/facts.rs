@@ -85,7 +85,8 @@ impl Connection {
             && segment.seq.le(next)
             && text_end.ge(next)
             && window.size > 0
-            && text_end.offset_from(next) <= window.size;
+            // All the text before it fits the memory too: a window is told in steps, rounded up.
+            && text_end.offset_from(next) <= window.size.min(self.text_in.free());
         let fin_repeated = !control && !acceptable && flags.contains(Flags::FIN) && segment.end() == next;
         let text_after_close = acceptable
             && !control

@@ -201,6 +201,8 @@ struct Due {
     /// CWR on the next new text.
     window_reduced: bool,
     window_probe: bool,
+    /// New text waits for its time.
+    paced: bool,
     /// Text may leave although the segment is small (the override of RFC 9293 §3.8.6.2.1).
     small_text: bool,
     keepalive_probe: bool,
@@ -286,7 +288,8 @@ impl Connection {
                 read_since: 0,
             },
             text_out: SendBuffer::new(),
-            text_in: ReceiveBuffer::new(policy.receive_buffer),
+            // Less than one step of the scale could never be announced.
+            text_in: ReceiveBuffer::new(policy.receive_buffer.max(1 << policy.window_scale())),
             recovery: LossRecovery::new(&policy),
             agreed,
             due: Due::default(),

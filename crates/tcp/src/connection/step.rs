@@ -96,6 +96,8 @@ impl Connection {
             Action::SendChallengeAck => self.answer_invalid(now, arrival, true),
             Action::SendFin => self.send.fin_queued = true,
             Action::SendReset(form) => self.reset(form, arrival),
+            // A segment has the SYN sent again at once, but only one: two ends could go on for ever.
+            Action::Retransmit if arrival.is_some() && self.recovery.backoffs() > 0 => {}
             Action::Retransmit => self.retransmit(now),
             Action::SendWindowProbe => self.due.window_probe = true,
             Action::SendKeepaliveProbe => self.due.keepalive_probe = true,
@@ -140,7 +142,7 @@ impl Connection {
     }
 
     /// The state changes. What follows from the new state alone stands here.
-    fn enter(&mut self, now: Instant, to: State) {
+    pub(super) fn enter(&mut self, now: Instant, to: State) {
         self.state = to;
         match to {
             State::FinWait2 => self.limit_fin_wait_2(now),
@@ -173,7 +175,9 @@ impl Connection {
 
     /// Deletes the TCB: all queues are flushed and no timer runs (RFC 9293 §3.10.7.4). What was
     /// received in order and acknowledged is kept for a program that is still there.
-    fn delete(&mut self) {
+    pub(super) fn delete(&mut self) {
+        // A program whose CLOSE still waited has let go of it all the same.
+        self.program.gone |= self.program.close_queued;
         self.text_out.clear();
         if self.program.gone {
             self.text_in.clear();
@@ -201,6 +205,8 @@ impl Connection {
         *self = Self::new(self.policy.clone());
         self.steps = steps;
         self.program.may_reopen = program.may_reopen;
+        self.program.close_queued = program.close_queued;
+        self.program.shutdown_queued = program.shutdown_queued;
         self.program.keepalive = program.keepalive;
         self.pair = FourTuple { local_address: address, local_port: port, ..FourTuple::UNSPECIFIED };
     }

@@ -38,6 +38,7 @@ impl Connection {
             self.timers.state = Deadline::NONE;
             self.on_state_timer(now);
         }
+        self.due.paced &= self.timers.pacing > now;
         if self.timers.ack.is_due(now) {
             self.timers.ack = Deadline::NONE;
             self.due.ack = true;
@@ -165,9 +166,9 @@ impl Connection {
         let _ = self.step(now, event, self.call_facts(), None);
     }
 
-    /// Pacing holds back text only.
+    /// Pacing holds back text only, and only as long as nothing else does.
     fn pacing_deadline(&self) -> Option<Instant> {
-        (self.policy.pacing && self.has_text_to_send()).then_some(self.timers.pacing)
+        (self.due.paced && self.has_text_to_send()).then_some(self.timers.pacing)
     }
 
     /// Comes back to give memory away that an idle connection does not need.

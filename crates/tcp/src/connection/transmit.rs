@@ -272,8 +272,11 @@ impl Connection {
         if !self.has_text_to_send() {
             return None;
         }
-        if self.policy.pacing && now < self.timers.pacing {
-            return None;
+        if self.policy.pacing {
+            self.due.paced = now < self.timers.pacing;
+            if self.due.paced {
+                return None;
+            }
         }
         let idle = self.send.unacknowledged == self.send.next;
         if idle {

@@ -215,6 +215,14 @@ impl Demux {
         self.time_wait.len()
     }
 
+    /// Every connection with its state, half-open ones and those in TIME_WAIT too, in no order.
+    pub fn states(&self) -> impl Iterator<Item = (FourTuple, State)> {
+        let open = self.connections.iter().map(|(_, entry)| (entry.pair(), entry.connection.state()));
+        let requests = self.listeners.iter().flatten().flat_map(Listener::requests);
+        let waiting = self.time_wait.iter().map(|(_, record)| (record.pair(), State::TimeWait));
+        open.chain(requests.map(|pair| (pair, State::SynReceived))).chain(waiting)
+    }
+
     /// The state of the connection between two sockets, seen from here. LISTEN where only a
     /// listener would answer, CLOSED where nothing would.
     pub fn state_of(&self, pair: &FourTuple) -> State {
@@ -307,6 +315,7 @@ impl Demux {
         connection.connect(now, pair).map_err(OpenError::Call)?;
         self.steps = *connection.steps();
         if let Some(record) = self.time_wait.find(&pair).and_then(|key| self.time_wait.remove(key)) {
+            self.steps = Steps::of(State::TimeWait, Event::ActiveOpen);
             connection.begin_at(record.next_initial());
         }
         Ok(ConnectionId(self.add(connection, false)))
@@ -396,9 +405,16 @@ impl Demux {
         let hash = registry::hash(&self.policy.secret, &pair);
         if let Some(key) = self.connections.find_hashed(&pair, hash) {
             let waits = self.connection(ConnectionId(key)).is_some_and(|it| it.state() == State::TimeWait);
-            let may_reopen = waits && self.find_listener(pair.local()).is_some();
+            if waits
+                && self.find_listener(pair.local()).is_some()
+                && let Some(entry) = self.connections.get_mut(key)
+            {
+                entry.connection.set_may_reopen(true);
+                if entry.connection.would_reopen(now, segment) {
+                    return self.give_way(now, key, envelope, segment);
+                }
+            }
             if let Some(entry) = self.connections.get_mut(key) {
-                entry.connection.set_may_reopen(may_reopen);
                 entry.connection.handle_segment(now, envelope, segment);
                 self.steps = *entry.connection.steps();
             }
@@ -413,6 +429,20 @@ impl Demux {
         } else {
             self.answer_stranger(now, envelope, segment);
         }
+    }
+
+    /// A SYN takes the place of a connection in TIME_WAIT that a program still has. What that one has
+    /// received is the program's; the next connection is another one's.
+    fn give_way(&mut self, now: Instant, key: Key, envelope: &Envelope, segment: &Segment<'_>) {
+        let Some(entry) = self.connections.get_mut(key) else { return };
+        let deadline = entry.connection.poll_timeout();
+        let record = TimeWaitRecord::of(&entry.connection);
+        entry.connection.retire();
+        self.connections.unlink(key);
+        self.after(now, key);
+        let kept = self.time_wait.insert(record);
+        self.time_wait.arm(kept, Some(deadline.unwrap_or(now)));
+        self.handle_in_time_wait(now, kept, envelope, segment);
     }
 
     /// CLOSED is a state too: its rules say what a segment for nobody gets.

@@ -306,3 +306,31 @@ fn a_flood_fills_the_syn_queue_and_no_more() {
         }
     }
 }
+
+#[test]
+fn a_connection_that_gives_way_keeps_its_text_to_itself() {
+    let mut hosts = Hosts::new(ListenerOptions::default());
+    let first = hosts.connect();
+    let port = hosts.client.connection(first).unwrap().pair().local();
+    let old = hosts.server.accept(hosts.listener).unwrap();
+    hosts.client.send(hosts.now, first, b"old").unwrap();
+    hosts.server.shutdown(hosts.now, old).unwrap();
+    hosts.settle();
+    hosts.client.close(hosts.now, first).unwrap();
+    hosts.settle();
+    assert_eq!(hosts.server.connection(old).unwrap().state(), State::TimeWait);
+
+    hosts.pass(Duration::from_secs(1));
+    let second = hosts.client.connect_from(hosts.now, port, server()).unwrap();
+    hosts.client.send(hosts.now, second, b"new").unwrap();
+    hosts.settle();
+    let new = hosts.server.accept(hosts.listener).expect("another connection");
+    let mut text = [0; 10];
+    assert_eq!(hosts.server.recv(hosts.now, old, &mut text), Ok(3));
+    assert_eq!(&text[..3], b"old");
+    assert_eq!(hosts.server.recv(hosts.now, old, &mut text), Ok(0));
+    hosts.server.close(hosts.now, old).unwrap_err();
+    assert_eq!(hosts.server.recv(hosts.now, new, &mut text), Ok(3));
+    assert_eq!(&text[..3], b"new");
+    assert_eq!(hosts.server.connection(new).unwrap().state(), State::Established);
+}

@@ -137,6 +137,10 @@ impl Listener {
         self.accept_queue.len() >= self.options.backlog as usize
     }
 
+    pub(crate) fn requests(&self) -> impl Iterator<Item = FourTuple> {
+        self.requests.iter().map(|(_, request)| request.pair)
+    }
+
     pub(crate) fn has_request(&self, pair: &FourTuple) -> bool {
         self.requests.find(pair).is_some()
     }

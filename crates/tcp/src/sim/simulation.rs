@@ -65,6 +65,8 @@ pub struct Simulation {
     journal: Journal,
     packets: u64,
     packet_limit: u64,
+    /// A host whose timers stay due.
+    stuck: Option<HostId>,
 }
 
 /// Something that is to happen at a time.
@@ -94,7 +96,7 @@ pub enum Stop {
 /// What is read or sent in one call.
 const CHUNK: usize = 8_192;
 /// Nothing happens more often than that at one moment.
-const MOST_ROUNDS: u32 = 100_000;
+const MOST_ROUNDS: u32 = 20_000;
 
 /// What a step of a program comes to.
 enum Progress {
@@ -120,6 +122,7 @@ impl Simulation {
             journal: Journal::default(),
             packets: 0,
             packet_limit: u64::MAX,
+            stuck: None,
         }
     }
 
@@ -290,8 +293,8 @@ impl Simulation {
                 return Stop::Time;
             }
             rounds = if next > self.now { 0 } else { rounds + 1 };
-            if rounds > MOST_ROUNDS {
-                return Stop::Stuck(host);
+            if let Some(stuck) = self.stuck.or((rounds > MOST_ROUNDS).then_some(host)) {
+                return Stop::Stuck(stuck);
             }
             if self.packets >= self.packet_limit {
                 return Stop::Packets;
@@ -398,8 +401,7 @@ impl Simulation {
             end.program.clear();
         }
         let Some(demux) = &there.demux else { return };
-        let mut lost: Vec<(FourTuple, State)> =
-            demux.connections().map(|(_, connection)| (connection.pair(), connection.state())).collect();
+        let mut lost: Vec<(FourTuple, State)> = demux.states().collect();
         lost.retain(|(_, state)| *state != State::Closed);
         lost.sort_by_key(|(pair, _)| *pair);
         for (pair, before) in lost {
@@ -425,6 +427,9 @@ impl Simulation {
             self.ends[id.0].program.clear();
             return;
         };
+        // A connection in TIME_WAIT may be taken over.
+        let before = demux.state_of(&FourTuple::new(local, remote));
+        let before = if before == State::TimeWait { before } else { State::Closed };
         let opened = if local.port() == 0 {
             demux.connect(now, local.ip(), remote)
         } else {
@@ -443,7 +448,7 @@ impl Simulation {
                     host,
                     pair,
                     cause: Cause::Call("connect"),
-                    before: State::Closed,
+                    before,
                     after: State::SynSent,
                     steps,
                 };
@@ -516,7 +521,11 @@ impl Simulation {
     /// Serves the timers of a host that are due.
     fn pass_time(&mut self, host: HostId) {
         let now = self.now;
-        loop {
+        for round in 0.. {
+            if round > MOST_ROUNDS {
+                self.stuck = Some(host);
+                return;
+            }
             let Some(demux) = self.hosts.get_mut(host.0).and_then(|host| host.demux.as_mut()) else { return };
             if demux.poll_timeout().is_none_or(|deadline| deadline > now) {
                 return;

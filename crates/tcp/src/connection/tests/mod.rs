@@ -428,3 +428,156 @@ fn the_longer_user_timeout_of_the_two_counts() {
         assert_eq!(side.policy().user_timeout, Some(Duration::from_secs(900)));
     }
 }
+
+#[test]
+fn the_end_of_file_outlasts_the_connection() {
+    for policy in policies() {
+        let mut both = Pair::open(&policy);
+        both.client.shutdown(both.now).unwrap();
+        both.settle();
+        both.server.close(both.now).unwrap();
+        both.settle();
+        both.pass(policy.time_wait);
+        assert_eq!(both.client.state(), State::Closed);
+        let end = if policy.is_linux() { Ok(0) } else { Err(CallError::Failed(Failure::ConnectionClosing)) };
+        assert_eq!(both.client.recv(both.now, &mut [0; 10]), end);
+    }
+}
+
+#[test]
+fn a_fin_behind_text_there_is_no_memory_for_waits() {
+    // A step of the window's scale is more than the memory that is left.
+    let policy = Policy { receive_buffer: 200, receive_buffer_max: 6 << 20, nagle: false, ..Policy::linux() };
+    let mut both = Pair::open(&policy);
+    let (step, limit) = (1 << policy.window_scale(), 200);
+    assert!(step < limit && limit < 2 * step);
+    both.client.send(both.now, &[7; 250]).unwrap();
+    both.client.shutdown(both.now).unwrap();
+    both.settle();
+    both.pass(Duration::from_secs(1));
+    assert_eq!(both.server.state(), State::Established);
+    assert_eq!(read_all(&mut both.server, both.now).len(), 200);
+    both.pass(Duration::from_secs(10));
+    assert_eq!(read_all(&mut both.server, both.now).len(), 50);
+    assert_eq!(both.server.state(), State::CloseWait);
+}
+
+#[test]
+fn a_window_is_announced_whatever_its_scale() {
+    // The smallest window that can be told is larger than the buffer asked for.
+    let policy = Policy { receive_buffer: 1, receive_buffer_max: 1 << 24, ..Policy::linux() };
+    let mut both = Pair::open(&policy);
+    let mut received = 0;
+    both.client.send(both.now, &[7; 3_000]).unwrap();
+    for _ in 0..100 {
+        both.settle();
+        both.pass(Duration::from_millis(300));
+        received += read_all(&mut both.server, both.now).len();
+        both.settle();
+    }
+    assert_eq!(received, 3_000);
+}
+
+#[test]
+fn pacing_waits_for_nothing_while_the_window_is_shut() {
+    let policy = Policy { receive_buffer: 2_000, receive_buffer_max: 2_000, pacing: true, ..Policy::linux() };
+    let mut both = Pair::open(&policy);
+    // A round trip that takes time: the rate is known.
+    both.client.send(both.now, &[7; 1_000]).unwrap();
+    both.now += Duration::from_millis(10);
+    both.settle();
+    both.client.send(both.now, &[7; 10_000]).unwrap();
+    both.pass(Duration::from_millis(500));
+    both.settle();
+    let deadline = both.client.poll_timeout().unwrap();
+    assert!(deadline > both.now, "{deadline:?} is not after {:?}", both.now);
+}
+
+#[test]
+fn text_sent_again_brings_the_window_of_today() {
+    let policy = Policy { timestamps: false, ..Policy::rfc9293() };
+    let mut both = Pair::open(&policy);
+    both.client.send(both.now, &[7; 100]).unwrap();
+    while both.client.poll_transmit(both.now).is_some() {}
+    let (seq, ack) = (both.client.receive.next, both.client.send.next);
+    let arrive = |client: &mut Connection, seq, ack, window| {
+        let envelope =
+            Envelope { source: pair().remote_address, destination: pair().local_address, ecn: Ecn::NotEct };
+        let text = Text::from(&[1][..]);
+        let flags = Flags::ACK;
+        let segment = Segment {
+            source_port: 80,
+            destination_port: 40_000,
+            seq,
+            ack,
+            flags,
+            window,
+            text,
+            ..Segment::default()
+        };
+        client.handle_segment(Instant::from_secs(2), &envelope, &segment);
+    };
+    arrive(&mut both.client, seq + 1, ack - 100, 500);
+    assert_eq!(both.client.info().send_window, 500 << both.client.agreed.send_scale);
+    // Its number is older than the window's, its acknowledgment is newer.
+    arrive(&mut both.client, seq, ack, 0);
+    assert_eq!(both.client.info().send_window, 0);
+}
+
+/// A connection in SYN_RECV to which `segment` of the peer's arrives.
+fn in_syn_received(policy: &Policy, passive: bool) -> Connection {
+    let now = Instant::from_secs(1);
+    let mut connection = Connection::new(Arc::new(policy.clone()));
+    if passive {
+        connection.listen(now, pair().local()).unwrap();
+    } else {
+        connection.connect(now, pair()).unwrap();
+        assert!(connection.poll_transmit(now).is_some());
+    }
+    let syn = Segment { seq: SeqNumber(100), flags: Flags::SYN, window: 1_000, ..Segment::default() };
+    arrive(&mut connection, now, &syn);
+    assert_eq!(connection.state(), State::SynReceived);
+    while connection.poll_transmit(now).is_some() {}
+    connection
+}
+
+fn arrive(connection: &mut Connection, now: Instant, segment: &Segment<'_>) {
+    let envelope =
+        Envelope { source: pair().remote_address, destination: pair().local_address, ecn: Ecn::NotEct };
+    let segment = Segment { source_port: 80, destination_port: 40_000, ..*segment };
+    connection.handle_segment(now, &envelope, &segment);
+}
+
+#[test]
+fn a_close_that_waits_for_the_opening_is_not_forgotten_when_that_fails() {
+    let now = Instant::from_secs(1);
+    let policy = Policy::rfc9293();
+    for passive in [false, true] {
+        let mut connection = in_syn_received(&policy, passive);
+        connection.send(now, b"text").unwrap();
+        connection.close(now).unwrap();
+        assert_eq!(connection.state(), State::SynReceived);
+        let reset = Segment { seq: SeqNumber(101), flags: Flags::RST, ..Segment::default() };
+        arrive(&mut connection, now, &reset);
+        // A passive one would go on listening for nobody.
+        assert_eq!((connection.state(), connection.is_orphaned()), (State::Closed, true), "{passive}");
+    }
+}
+
+#[test]
+fn a_syn_is_sent_again_at_once_only_once() {
+    let now = Instant::from_secs(1);
+    let mut client = Connection::new(Arc::new(Policy::linux()));
+    client.connect(now, pair()).unwrap();
+    while client.poll_transmit(now).is_some() {}
+    let mut syns = 0;
+    for _ in 0..10 {
+        // What TIME_WAIT answers that no reset ends (RFC 1337).
+        let ack = Segment { seq: SeqNumber(7), ack: SeqNumber(9), flags: Flags::ACK, ..Segment::default() };
+        arrive(&mut client, now, &ack);
+        while let Some(out) = client.poll_transmit(now) {
+            syns += u32::from(out.segment.flags.contains(Flags::SYN));
+        }
+    }
+    assert_eq!(syns, 1);
+}
