@@ -61,6 +61,10 @@ impl Connection {
         let mut text = ack.offset_from(self.send.unacknowledged);
         if !self.send.syn_acknowledged {
             self.send.syn_acknowledged = true;
+            if self.state.is_synchronized() {
+                // Closed in SYN_RECV: nobody is told that it is open, but it is.
+                self.established();
+            }
             self.due.handshake = false;
             text -= 1;
         }

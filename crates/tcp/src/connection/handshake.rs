@@ -137,11 +137,16 @@ impl Connection {
         self.events.note(Events::OPENED | Events::WRITABLE);
         self.timers.heard = now;
         self.receive.read_since = now.as_millis() as u32;
-        let mss = u32::from(self.segment_size());
-        self.recovery.established(mss, self.agreed.sack, self.agreed.timestamps, &self.policy);
+        self.established();
         if self.text_in.readable() > 0 {
             self.events.note(Events::READABLE);
         }
+    }
+
+    /// Our SYN is acknowledged: from now on the network's limits count.
+    pub(super) fn established(&mut self) {
+        let mss = u32::from(self.segment_size());
+        self.recovery.established(mss, self.agreed.sack, self.agreed.timestamps, &self.policy);
     }
 
     /// The options of a SYN or SYN+ACK, in the order Linux has them.

@@ -103,7 +103,9 @@ impl Connection {
 
     /// Everything after the opening: lost text, new text, FIN, probes, ACKs, in this order.
     fn plan_open(&mut self, now: Instant) -> Option<Plan> {
-        let opening = self.state == State::SynReceived && !self.agreed.fast_open;
+        // Linux lets neither text nor FIN leave before our SYN is acknowledged, even in FIN_WAIT1.
+        let waits = self.policy.is_linux() && !self.send.syn_acknowledged;
+        let opening = (self.state == State::SynReceived || waits) && !self.agreed.fast_open;
         if !opening && let Some(plan) = self.plan_text(now) {
             return Some(plan);
         }

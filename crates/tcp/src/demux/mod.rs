@@ -405,16 +405,12 @@ impl Demux {
         let hash = registry::hash(&self.policy.secret, &pair);
         if let Some(key) = self.connections.find_hashed(&pair, hash) {
             let waits = self.connection(ConnectionId(key)).is_some_and(|it| it.state() == State::TimeWait);
-            if waits
-                && self.find_listener(pair.local()).is_some()
-                && let Some(entry) = self.connections.get_mut(key)
-            {
-                entry.connection.set_may_reopen(true);
-                if entry.connection.would_reopen(now, segment) {
+            let may_reopen = waits && self.find_listener(pair.local()).is_some();
+            if let Some(entry) = self.connections.get_mut(key) {
+                entry.connection.set_may_reopen(may_reopen);
+                if may_reopen && entry.connection.would_reopen(now, segment) {
                     return self.give_way(now, key, envelope, segment);
                 }
-            }
-            if let Some(entry) = self.connections.get_mut(key) {
                 entry.connection.handle_segment(now, envelope, segment);
                 self.steps = *entry.connection.steps();
             }

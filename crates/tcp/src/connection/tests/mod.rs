@@ -1,4 +1,5 @@
 mod every_rule;
+mod features;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -580,4 +581,19 @@ fn a_syn_is_sent_again_at_once_only_once() {
         }
     }
     assert_eq!(syns, 1);
+}
+
+#[test]
+fn linux_sends_text_and_fin_once_the_opening_that_was_closed_succeeds() {
+    let now = Instant::from_secs(1);
+    let mut connection = in_syn_received(&Policy::linux(), false);
+    connection.send(now, b"text").unwrap();
+    connection.close(now).unwrap();
+    assert_eq!(connection.state(), State::FinWait1);
+    assert!(connection.poll_transmit(now).is_none());
+    let ack = connection.send.next;
+    let opens = Segment { seq: SeqNumber(101), ack, flags: Flags::ACK, window: 1_000, ..Segment::default() };
+    arrive(&mut connection, now, &opens);
+    let out = connection.poll_transmit(now).expect("the text");
+    assert_eq!((out.segment.text.to_vec(), out.segment.flags.contains(Flags::FIN)), (b"text".to_vec(), true));
 }
