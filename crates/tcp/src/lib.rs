@@ -1,21 +1,29 @@
-//! TCP as RFC 9293 defines it: states, flags, sequence numbers and transition
-//! rules, as data.
+//! TCP as RFC 9293 defines it: its transition rules as data, and an endpoint, a host and a
+//! simulator that run them.
 //!
 //! Everything else in the project takes its idea of TCP from here. No clock, no
-//! socket, no thread: the crate only knows the protocol.
+//! socket, no thread: segments and instants go in, segments and deadlines come out. Without the
+//! feature `std` the crate needs only `alloc`.
+//!
+//! What TCP is:
 //!
 //! - [`State`]: the eleven states and every spelling of them.
 //! - [`Flags`]: the flags of a segment, and which combinations are legal.
 //! - [`SeqNumber`], [`ReceiveWindow`]: arithmetic in a space that wraps.
-//! - [`segment`]: segments with their options, read from bytes and written to them.
-//! - [`ip`]: as much of IP as TCP needs.
-//! - [`sim`]: a simulated network in virtual time.
 //! - [`rules`]: what happens in which state, each rule with an id, its clause in the RFC
 //!   and what Linux does differently.
-//! - [`recovery`], [`congestion`]: what of the text sent arrived, what to send again, and how much at once.
-//! - [`cookie`]: connection requests kept in the number they are answered with.
-//! - [`fast_open`]: cookies for text that comes with the SYN.
 //! - [`diagram`]: the state diagram, drawn from the rules.
+//! - [`segment`], [`ip`]: segments with their options, and as much of IP as TCP needs.
+//!
+//! What runs it:
+//!
+//! - [`connection`]: one end of one connection, driven by the rules.
+//! - [`demux`], [`listener`]: all connections of a host, and those who wait for more.
+//! - [`policy`]: every number and choice, with the profiles of RFC 9293 and of Linux.
+//! - [`recovery`], [`congestion`]: what of the text sent arrived, what to send again, and how much at once.
+//! - [`cookie`], [`fast_open`]: what lets a host keep nothing about strangers, or trust them sooner.
+//! - [`heartbeat`]: what keepalive cannot tell.
+//! - [`sim`]: hosts on a simulated network in virtual time.
 
 #![cfg_attr(not(any(test, feature = "std")), no_std)]
 
@@ -30,6 +38,7 @@ pub mod diagram;
 pub mod fast_open;
 mod flags;
 mod hash;
+pub mod heartbeat;
 pub mod ip;
 mod isn;
 pub mod listener;

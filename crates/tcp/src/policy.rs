@@ -141,7 +141,7 @@ pub struct Policy {
     pub mss: Option<u16>,
     /// The smallest maximum segment size taken from a peer: less would cost more headers than text.
     pub min_mss: u16,
-    /// Whether black holes of path MTU discovery are probed for (RFC 4821).
+    /// Whether smaller segments are tried where large ones vanish without a report (RFC 4821 §7.7).
     pub mtu_probing: bool,
 
     /// Bytes of text that wait to be sent or acknowledged, at the most.

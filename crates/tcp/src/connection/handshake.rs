@@ -4,7 +4,9 @@ use super::step::Arrival;
 use super::types::Events;
 use super::{Agreed, Connection, facts};
 use crate::policy::EcnPolicy;
-use crate::segment::{Options, TcpOption, Timestamps};
+use core::time::Duration;
+
+use crate::segment::{Options, TcpOption, Timestamps, UserTimeout};
 use crate::{Flags, Instant, Segment, State, isn};
 
 /// What the options of a SYN say, read in one go.
@@ -14,6 +16,7 @@ struct Said {
     window_scale: Option<u8>,
     sack_permitted: bool,
     timestamps: Option<Timestamps>,
+    user_timeout: Option<UserTimeout>,
 }
 
 impl Said {
@@ -25,6 +28,7 @@ impl Said {
                 TcpOption::WindowScale(scale) => said.window_scale = Some(scale),
                 TcpOption::SackPermitted => said.sack_permitted = true,
                 TcpOption::Timestamps(timestamps) => said.timestamps = Some(timestamps),
+                TcpOption::UserTimeout(timeout) => said.user_timeout = Some(timeout),
                 _ => {}
             }
         }
@@ -73,7 +77,7 @@ impl Connection {
     /// Takes over what a SYN says: from a stranger in LISTEN and TIME_WAIT, from the peer in SYN_SENT.
     pub(super) fn learn_peer(&mut self, now: Instant, arrival: &Arrival<'_>) {
         let segment = arrival.segment;
-        let policy = &self.policy;
+        let policy = self.policy.clone();
         let active = self.state == State::SynSent;
         if !active {
             self.pair.local_address = arrival.envelope.destination;
@@ -94,6 +98,9 @@ impl Connection {
                 self.agreed.receive_scale = 0;
             }
         }
+        if let Some(timeout) = said.user_timeout.filter(|_| self.policy.user_timeout_option) {
+            self.take_advice(timeout.as_duration());
+        }
         // RFC 3168 §6.1.1: a SYN offers with ECE and CWR, a SYN+ACK agrees with ECE alone.
         let ecn = segment.flags.intersection(Flags::ECE | Flags::CWR);
         let expected = if segment.flags.contains(Flags::ACK) { Flags::ECE } else { Flags::ECE | Flags::CWR };
@@ -113,6 +120,16 @@ impl Connection {
         self.send.window_seq = segment.seq;
         self.send.window_ack = segment.ack;
         self.timers.heard = now;
+    }
+
+    /// The peer tells how long it waits before it gives up; both had better wait as long, within
+    /// reason (RFC 5482 §3.1).
+    fn take_advice(&mut self, remote: Duration) {
+        // Less than R2's hundred seconds would give up too soon (RFC 9293 §3.8.3), and nobody waits longer than a day.
+        const LEAST: Duration = Duration::from_secs(100);
+        const MOST: Duration = Duration::from_secs(24 * 3_600);
+        let local = self.policy.user_timeout.unwrap_or_default();
+        self.policy_mut().user_timeout = Some(local.max(remote).clamp(LEAST, MOST));
     }
 
     /// The handshake is over.
@@ -164,7 +181,7 @@ impl Connection {
         if self.policy.user_timeout_option
             && let Some(timeout) = self.policy.user_timeout
         {
-            add(TcpOption::UserTimeout(crate::segment::UserTimeout::from_duration(timeout)));
+            add(TcpOption::UserTimeout(UserTimeout::from_duration(timeout)));
         }
         options
     }

@@ -54,6 +54,24 @@ impl Connection {
         }
     }
 
+    /// Full-sized segments vanish and nobody says why: a router on the path drops what is too big and its report
+    /// is lost (RFC 4821 §7.7, RFC 2923 §2.1). Smaller ones may pass.
+    pub(super) fn suspect_black_hole(&mut self) {
+        /// Timeouts in a row before it is worth a try: Linux's `tcp_retries1`.
+        const PATIENCE: u8 = 3;
+        /// RFC 4821 §7.2: the size to begin the search from; 1024 bytes of text, as `tcp_base_mss`.
+        const FIRST: u16 = 1_064;
+        let full = self
+            .recovery
+            .retransmission()
+            .is_some_and(|(start, end)| end.offset_from(start) >= u32::from(self.segment_size()));
+        if !self.policy.mtu_probing || !full || self.recovery.backoffs() < PATIENCE {
+            return;
+        }
+        let mtu = if self.send.path_mtu > FIRST { FIRST } else { self.send.path_mtu / 2 };
+        self.reduce_path_mtu(mtu);
+    }
+
     /// The path carries less than was sent: what is in flight is sent again in smaller segments.
     pub(super) fn reduce_path_mtu(&mut self, mtu: u16) {
         let least = if self.pair.remote_address.is_ipv4() { LEAST_MTU_V4 } else { LEAST_MTU_V6 };

@@ -261,6 +261,9 @@ impl Connection {
         let reduced = self.recovery.on_retransmission_timeout(now, steady, &self.policy);
         self.due.window_reduced |= reduced && self.agreed.ecn;
         self.due.handshake |= handshake;
+        if !handshake {
+            self.suspect_black_hole();
+        }
     }
 
     /// Loss recovery as a fresh connection has it.

@@ -8,7 +8,7 @@ use super::{RULES, Rule, rules_from};
 use crate::State;
 
 /// What is implemented besides the transition rules, and where: RFC, title, what of it, module.
-const BESIDES: [(&str, &str, &str, &str); 27] = [
+const BESIDES: [(&str, &str, &str, &str); 28] = [
     (
         "RFC 1191, 8201",
         "Path MTU discovery",
@@ -27,8 +27,19 @@ const BESIDES: [(&str, &str, &str, &str); 27] = [
     ),
     ("RFC 3465", "Appropriate byte counting", "L = 2", "congestion/new_reno"),
     ("RFC 3522, 4015", "Eifel detection and response", "by timestamps", "recovery"),
+    (
+        "RFC 4821",
+        "Packetization-layer path MTU discovery",
+        "black holes are found; nothing larger is tried later",
+        "connection/icmp",
+    ),
     ("RFC 4987", "SYN flooding", "SYN cookies: off, on overflow, always", "cookie, listener"),
-    ("RFC 5482", "User timeout option", "announced by policy", "connection/handshake"),
+    (
+        "RFC 5482",
+        "User timeout option",
+        "announced and taken in SYN and SYN+ACK, by policy",
+        "connection/handshake",
+    ),
     ("RFC 5681", "Congestion control", "NewReno", "congestion/new_reno"),
     ("RFC 5682", "Forward RTO recovery", "yes", "recovery"),
     ("RFC 5927", "ICMP attacks", "only errors about numbers in flight are believed", "connection/icmp"),

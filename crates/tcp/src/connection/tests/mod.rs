@@ -1,4 +1,5 @@
 mod every_rule;
+mod features;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -389,6 +390,44 @@ fn an_idle_connection_is_small() {
     }
     both.pass(Duration::from_secs(5));
     assert_eq!((both.client.memory(), both.server.memory()), (0, 0));
+}
+
+#[test]
+fn a_black_hole_is_passed_by_smaller_segments() {
+    let policy = Policy { mtu_probing: true, ..Policy::linux() };
+    let mut both = Pair::open(&policy);
+    let text = vec![7; 20_000];
+    both.client.send(both.now, &text).unwrap();
+    let mut received = Vec::new();
+    for _ in 0..40 {
+        both.exchange(&mut |_, segment| segment.text.len() > 1_100);
+        received.extend(read_all(&mut both.server, both.now));
+        if received.len() == text.len() {
+            break;
+        }
+        both.advance();
+    }
+    assert_eq!(received.len(), text.len());
+    assert!(both.client.info().path_mtu < 1_500);
+}
+
+#[test]
+fn the_longer_user_timeout_of_the_two_counts() {
+    let offer = |seconds| Policy {
+        user_timeout: Some(Duration::from_secs(seconds)),
+        user_timeout_option: true,
+        ..Policy::rfc9293()
+    };
+    let now = Instant::from_secs(1);
+    let mut server = Connection::new(Arc::new(offer(200)));
+    server.listen(now, pair().remote()).unwrap();
+    let mut client = Connection::new(Arc::new(offer(900)));
+    client.connect(now, pair()).unwrap();
+    let mut both = Pair { now, client, server, log: Vec::new() };
+    both.settle();
+    for side in [&both.client, &both.server] {
+        assert_eq!(side.policy().user_timeout, Some(Duration::from_secs(900)));
+    }
 }
 
 #[test]
