@@ -43,7 +43,7 @@ impl Connection {
         self.recovery.feed_state(hasher, ours);
 
         let timers = &self.timers;
-        (timers.persist_probes, timers.keepalive_probes).hash(hasher);
+        (timers.persist_probes, timers.persist_backoff, timers.keepalive_probes).hash(hasher);
         let limited = timers.invalid_answered.get();
         limited.is_some_and(|last| now.duration_since(last) < self.policy.invalid_rate_limit).hash(hasher);
         let recovery = self.recovery.deadline().map(|(deadline, _)| deadline);

@@ -232,6 +232,8 @@ struct Timers {
     /// Challenge ACKs sent in the second of that answer.
     challenges: u16,
     persist_probes: u8,
+    /// How often the interval between window probes has doubled.
+    persist_backoff: u8,
     keepalive_probes: u8,
 }
 
@@ -307,6 +309,7 @@ impl Connection {
                 invalid_answered: Deadline::NONE,
                 challenges: 0,
                 persist_probes: 0,
+                persist_backoff: 0,
                 keepalive_probes: 0,
             },
             program: Program { keepalive: policy.keepalive.is_some(), ..Program::default() },

@@ -119,6 +119,7 @@ impl Connection {
             return;
         }
         self.timers.persist_probes = probes.saturating_add(1);
+        self.timers.persist_backoff = self.timers.persist_backoff.saturating_add(1);
         if self.send.window > 0 {
             // There is a window, only too small to be worth a segment: the override of §3.8.6.2.1.
             self.due.small_text = true;
@@ -129,7 +130,7 @@ impl Connection {
     /// How long until the next window probe: the retransmission timeout, doubled each time.
     pub(super) fn persist_interval(&self) -> Duration {
         let policy = &self.policy;
-        let doubled = self.recovery.rto().saturating_mul(1 << self.timers.persist_probes.min(16));
+        let doubled = self.recovery.rto().saturating_mul(1 << self.timers.persist_backoff.min(16));
         doubled.clamp(policy.rto.min, policy.rto.max)
     }
 
