@@ -163,7 +163,7 @@ impl Listener {
         &mut self,
         now: Instant,
         pair: FourTuple,
-        hash: u64,
+        hash: u32,
         envelope: &Envelope,
         segment: &Segment<'_>,
     ) -> Answer {
