@@ -196,7 +196,7 @@ fn a_storm_of_bad_segments_is_answered_by_a_breeze() {
 fn what_was_never_sent_cannot_be_acknowledged() {
     for policy in policies() {
         let mut victim = Victim::new(&policy);
-        victim.server.send(victim.now, &[1; 100_000]).unwrap();
+        victim.server.send(victim.now, &vec![1; 100_000]).unwrap();
         let sent: usize = victim.answers().iter().map(|answer| answer.3).sum();
         let before = victim.server.info();
         for ahead in [1, 1_460, 50_000, 1 << 30] {
@@ -216,7 +216,7 @@ fn what_was_never_sent_cannot_be_acknowledged() {
 fn a_window_that_shrinks_is_kept_to() {
     for policy in policies() {
         let mut victim = Victim::new(&policy);
-        victim.server.send(victim.now, &[1; 200_000]).unwrap();
+        victim.server.send(victim.now, &vec![1; 200_000]).unwrap();
         let mut acked = victim.ack;
         let mut highest = victim.ack;
         for window in [60_000, 30_000, 5_000, 1, 0, 100, 0, 60_000, 7] {
@@ -344,7 +344,7 @@ fn a_window_shut_for_ever_is_asked_for_now_and_then() {
     for policy in policies() {
         let mut victim = Victim::new(&policy);
         victim.send(&Segment { window: 0, ..victim.ack() });
-        victim.server.send(victim.now, &[1; 50_000]).unwrap();
+        victim.server.send(victim.now, &vec![1; 50_000]).unwrap();
         assert_eq!(victim.answers(), []);
         let mut probes = 0;
         let hours = 10;
