@@ -63,6 +63,7 @@ mod calls;
 mod compact;
 mod facts;
 mod fingerprint;
+mod fuzz;
 mod handshake;
 mod icmp;
 mod info;
@@ -75,6 +76,8 @@ mod transmit;
 mod types;
 
 pub(crate) use compact::{Request, TimeWaitRecord};
+#[doc(hidden)]
+pub use fuzz::try_any_events;
 pub use icmp::IcmpError;
 pub use info::Info;
 pub(crate) use reply::Reply;

@@ -156,6 +156,10 @@ impl Connection {
 
     fn on_keepalive_timer(&mut self, now: Instant) {
         let Some(keepalive) = self.policy.keepalive else { return };
+        if let Some(due) = self.keepalive_deadline() {
+            // Who comes late, after a suspension say, has not given the peer time to answer meanwhile.
+            self.timers.heard += now.duration_since(due);
+        }
         // TCP_USER_TIMEOUT takes the place of the number of probes (RFC 5482 §3, Linux).
         let silent = now.duration_since(self.timers.heard);
         let exhausted = match self.policy.user_timeout.filter(|_| self.policy.is_linux()) {

@@ -621,3 +621,18 @@ fn two_whose_windows_are_in_flight_do_not_answer_each_other_for_ever() {
         assert_eq!(both.states(), (State::Closed, State::Closed));
     }
 }
+
+#[test]
+fn keepalive_probes_keep_their_distance_however_late_they_are() {
+    let keepalive = crate::policy::Keepalive {
+        time: Duration::from_secs(10),
+        interval: Duration::from_secs(5),
+        probes: 2,
+    };
+    let mut both = Pair::open(&Policy { keepalive: Some(keepalive), ..Policy::linux() });
+    // The host was suspended for an hour.
+    let late = both.now + Duration::from_secs(3_600);
+    both.client.handle_timeout(late);
+    assert!(both.client.poll_transmit(late).is_some());
+    assert_eq!(both.client.poll_timeout(), Some(late + keepalive.interval));
+}
