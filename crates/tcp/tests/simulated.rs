@@ -1,7 +1,7 @@
 //! Random worlds: two hosts with random policies and programs on a network with random faults, and what has to be
 //! true of every one of them.
 //!
-//!     cargo test -p eleven-tcp --test simulated                       # 30,000 of them
+//!     cargo test -p eleven-tcp --test simulated                       # 20,000 of them
 //!     RUNS=1000000 cargo test --release -p eleven-tcp --test simulated   # a long run
 //!     SEED=123 cargo test -p eleven-tcp --test simulated              # one, with its ladder
 //!
@@ -52,7 +52,7 @@ fn random_worlds_keep_the_rules() {
         assert_eq!(outcome.map(drop), Ok(()));
         return;
     }
-    let runs = number("RUNS").unwrap_or(30_000);
+    let runs = number("RUNS").unwrap_or(20_000);
     let first = number("FIRST").unwrap_or(0);
     let next = AtomicU64::new(first);
     let stop = AtomicBool::new(false);

@@ -177,7 +177,8 @@ impl World {
         may(0.7, &mut |r| C::Delay(host, magnitude(r, 1, 400)));
         may(0.2, &mut |r| {
             let bandwidth = magnitude(r, 50_000, 1_000_000_000);
-            C::Bandwidth(host, bandwidth, magnitude(r, 5_000, 100_000))
+            // Room for the largest packet.
+            C::Bandwidth(host, bandwidth, magnitude(r, 12_000, 100_000))
         });
         may(0.2, &mut |r| C::MarkAbove(host, r.below(20_000)));
         may(0.1, &mut |r| C::Path(host, magnitude(r, 68, 1_500) as u16, mild || r.chance(0.5)));
