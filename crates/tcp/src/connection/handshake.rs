@@ -128,7 +128,8 @@ impl Connection {
         // Less than R2's hundred seconds would give up too soon (RFC 9293 §3.8.3), and nobody waits longer than a day.
         const LEAST: Duration = Duration::from_secs(100);
         const MOST: Duration = Duration::from_secs(24 * 3_600);
-        let local = self.policy.user_timeout.unwrap_or_default();
+        // Who waits without a limit waits longer than anybody asks for.
+        let Some(local) = self.policy.user_timeout else { return };
         self.policy_mut().user_timeout = Some(local.max(remote).clamp(LEAST, MOST));
     }
 

@@ -105,8 +105,13 @@ impl Connection {
             _ if self.program.gone => policy.orphan_retries,
             _ => policy.retries,
         };
-        let _ = now;
-        self.recovery.backoffs() >= retries
+        // A peer that has closed its window over what is in flight, and says so again and again, is alive
+        // (RFC 9293 §3.8.6, §3.8.6.1).
+        let refuses = self.send.window == 0
+            && self.state.is_synchronized()
+            && !self.program.gone
+            && now.duration_since(self.timers.heard) <= self.recovery.rto();
+        !refuses && self.recovery.backoffs() >= retries
     }
 
     fn on_persist_timer(&mut self, now: Instant) {
@@ -114,7 +119,9 @@ impl Connection {
         let retries = if self.program.gone { self.policy.orphan_retries } else { self.policy.retries };
         // RFC 9293 §3.8.6.1: a peer that answers may keep its window closed for ever; answers
         // count the probes from zero again.
-        if probes >= retries {
+        // For an orphan nobody would keep them (`tcp_orphan_retries`).
+        let orphaned = self.program.gone && self.policy.is_linux();
+        if probes >= retries || (orphaned && self.timers.persist_backoff >= retries) {
             let _ = self.step(now, Event::RetransmissionsExhausted, self.call_facts(), None);
             return;
         }
@@ -131,13 +138,16 @@ impl Connection {
     pub(super) fn persist_interval(&self) -> Duration {
         let policy = &self.policy;
         let doubled = self.recovery.rto().saturating_mul(1 << self.timers.persist_backoff.min(16));
-        doubled.clamp(policy.rto.min, policy.rto.max)
+        doubled.max(policy.rto.min).min(policy.rto.max)
     }
 
     /// The user timeout counts from the oldest text the peer has not acknowledged (RFC 9293 §3.10.8).
     fn user_deadline(&self) -> Option<Instant> {
         let timeout = self.policy.user_timeout?;
-        self.recovery.first_unacked_sent_at().map(|sent| sent + timeout)
+        let sent = self.recovery.first_unacked_sent_at()?;
+        // A closed window is no silence.
+        let since = if self.send.window == 0 { sent.max(self.timers.heard) } else { sent };
+        Some(since + timeout)
     }
 
     /// Keepalive counts from the last sign of life, and only while nothing is outstanding: else the
@@ -163,7 +173,10 @@ impl Connection {
         // TCP_USER_TIMEOUT takes the place of the number of probes (RFC 5482 §3, Linux).
         let silent = now.duration_since(self.timers.heard);
         let exhausted = match self.policy.user_timeout.filter(|_| self.policy.is_linux()) {
-            Some(timeout) => silent >= timeout && self.timers.keepalive_probes > 0,
+            Some(timeout) => {
+                let probes = self.timers.keepalive_probes;
+                (silent >= timeout && probes > 0) || probes == u8::MAX
+            }
             None => self.timers.keepalive_probes >= keepalive.probes,
         };
         let event = if exhausted { Event::KeepaliveExhausted } else { Event::KeepaliveTimeout };

@@ -121,7 +121,10 @@ impl Connection {
             // An ACK that is due still goes out: the peer takes nothing from an old number.
             return Some(self.plan_ack(seq, false));
         }
-        self.due.ack.then(|| self.plan_ack(self.send.next, true))
+        // Behind a window that has shrunk the peer would not accept it (RFC 9293 §3.8.6).
+        let una = self.send.unacknowledged;
+        let seq = self.send.next.earlier(una + self.send.window).later(una);
+        self.due.ack.then(|| self.plan_ack(seq, true))
     }
 
     fn plan_ack(&self, seq: SeqNumber, acknowledges: bool) -> Plan {
@@ -231,7 +234,8 @@ impl Connection {
             self.due.handshake = true;
             return self.plan_handshake(now);
         }
-        let room = self.segment_room().max(self.policy.segmentation_offload);
+        // A lost range is one segment at the most; nobody cuts it.
+        let room = self.segment_room();
         let fin_at = self.send.next - 1;
         let mut end = end.earlier(start + room);
         let mut text = end.offset_from(start);
@@ -318,8 +322,13 @@ impl Connection {
         }
         if unsent <= usable {
             // All of it fits. Linux waits only while a small segment is on its way (Minshall).
-            let waits =
-                if self.policy.is_linux() { self.send.small_end.gt(self.send.unacknowledged) } else { !idle };
+            let waits = if self.policy.is_linux() {
+                self.send.small_end.gt(self.send.unacknowledged)
+                    // After two gigabytes of full segments an old one would look as if it lay ahead.
+                    && self.send.small_end.le(self.send.next)
+            } else {
+                !idle
+            };
             return fin || !self.policy.nagle || !waits;
         }
         if text < usable {

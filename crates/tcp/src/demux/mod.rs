@@ -133,8 +133,6 @@ struct Entry {
     ready: bool,
     /// It stands in the queue of those that have events.
     eventful: bool,
-    /// No program has it yet: it waits in an accept queue.
-    waiting: bool,
 }
 
 impl Paired for Entry {
@@ -266,6 +264,7 @@ impl Demux {
     /// Closes a listener. Connections that nobody has accepted are reset.
     pub fn close_listener(&mut self, now: Instant, id: ListenerId) {
         let Some(mut listener) = self.listeners.get_mut(id.0 as usize).and_then(Option::take) else { return };
+        self.incoming.retain(|incoming| *incoming != id);
         for key in listener.take_queue() {
             let _ = self.call(now, ConnectionId(key), |connection| connection.abort(now));
         }
@@ -274,9 +273,6 @@ impl Demux {
     /// Takes a connection that a listener has opened.
     pub fn accept(&mut self, id: ListenerId) -> Option<ConnectionId> {
         let key = self.listeners.get_mut(id.0 as usize)?.as_mut()?.take_accepted()?;
-        if let Some(entry) = self.connections.get_mut(key) {
-            entry.waiting = false;
-        }
         Some(ConnectionId(key))
     }
 
@@ -318,7 +314,7 @@ impl Demux {
             self.steps = Steps::of(State::TimeWait, Event::ActiveOpen);
             connection.begin_at(record.next_initial());
         }
-        Ok(ConnectionId(self.add(connection, false)))
+        Ok(ConnectionId(self.add(connection)))
     }
 
     fn is_free(&self, now: Instant, pair: &FourTuple) -> bool {
@@ -464,7 +460,7 @@ impl Demux {
             self.push_answer(envelope, segment);
         }
         if let Some(connection) = answer.opened {
-            let key = self.add(connection, true);
+            let key = self.add(connection);
             if let Some(Some(listener)) = self.listeners.get_mut(id.0 as usize) {
                 listener.queue(key);
                 self.incoming.push_back(id);
@@ -607,8 +603,8 @@ impl Demux {
         position(&exact).or_else(|| position(&any)).map(|index| ListenerId(index as u32))
     }
 
-    fn add(&mut self, connection: Box<Connection>, waiting: bool) -> Key {
-        let key = self.connections.insert(Entry { connection, ready: true, eventful: false, waiting });
+    fn add(&mut self, connection: Box<Connection>) -> Key {
+        let key = self.connections.insert(Entry { connection, ready: true, eventful: false });
         self.ready.push_back(key);
         key
     }

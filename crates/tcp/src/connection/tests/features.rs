@@ -195,3 +195,72 @@ fn numbers_go_round() {
     }
     assert!(received == text);
 }
+
+#[test]
+fn an_old_small_segment_holds_nothing_back() {
+    let mut both = Pair::open(&Policy::linux());
+    // As after three gigabytes in full segments: the last small one seems to lie ahead.
+    both.client.send.small_end = both.client.send.unacknowledged + (1 << 30);
+    both.client.send(both.now, b"the rest").unwrap();
+    assert_eq!(sent(&mut both.client, both.now).len(), 1);
+}
+
+#[test]
+fn a_fin_that_was_held_leaves_the_window_as_it_was() {
+    let mut both = Pair::open(&Policy::linux());
+    let (envelope, request) = from_server(&both, Flags::ACK, b"request");
+    let fin =
+        Segment { seq: request.seq + 7, flags: Flags::FIN | Flags::ACK, text: Text::default(), ..request };
+    both.client.handle_segment(both.now, &envelope, &fin);
+    both.client.handle_segment(both.now, &envelope, &request);
+    assert_eq!(both.client.state(), State::CloseWait);
+    assert!(both.client.info().send_window > 0);
+    let _ = sent(&mut both.client, both.now);
+    both.client.send(both.now, b"answer").unwrap();
+    assert_eq!(sent(&mut both.client, both.now)[0].1, 6);
+}
+
+#[test]
+fn the_announced_window_never_exceeds_the_memory() {
+    let policy = Policy { receive_buffer: 65_536, ..Policy::linux() };
+    let mut both = Pair::open(&policy);
+    let mut sent_bytes = 0;
+    for _ in 0..2_000 {
+        sent_bytes += both.client.send(both.now, &[1; 100]).unwrap_or(0);
+        both.settle();
+        let info = both.server.info();
+        assert!(info.receive_window <= 65_536 - both.server.readable() + 128, "{info:?}");
+    }
+    assert!(sent_bytes > 65_536 && both.server.readable() > 65_000);
+}
+
+#[test]
+fn a_peer_that_shuts_its_window_over_text_in_flight_is_not_given_up_while_it_answers() {
+    let mut both = Pair::open(&Policy { user_timeout: None, ..Policy::rfc9293() });
+    both.client.send(both.now, &[7; 3_000]).unwrap();
+    let _ = sent(&mut both.client, both.now);
+    let (envelope, mut shut) = from_server(&both, Flags::ACK, b"");
+    (shut.window, shut.ack) = (0, both.client.info().send_unacknowledged);
+    for _ in 0..40 {
+        both.client.handle_segment(both.now, &envelope, &shut);
+        let _ = sent(&mut both.client, both.now);
+        both.now = both.client.poll_timeout().unwrap();
+        both.client.handle_timeout(both.now);
+        let _ = sent(&mut both.client, both.now);
+    }
+    assert_eq!(both.client.state(), State::Established);
+}
+
+#[test]
+fn a_connection_that_is_opened_anew_knows_nothing_of_the_last() {
+    let mut both = Pair::open(&Policy::linux());
+    both.server.send(both.now, b"unread").unwrap();
+    both.settle();
+    both.server.abort(both.now).unwrap();
+    both.settle();
+    assert_eq!((both.client.state(), both.client.readable()), (State::Closed, 6));
+    assert_eq!(both.client.send(both.now, b"x"), Err(CallError::Failed(Failure::ConnectionReset)));
+    both.client.connect(both.now, pair()).unwrap();
+    assert_eq!(both.client.readable(), 0);
+    assert_eq!(both.client.recv(both.now, &mut [0; 4]), Err(CallError::WouldBlock));
+}
