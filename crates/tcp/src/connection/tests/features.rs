@@ -231,7 +231,8 @@ fn the_announced_window_never_exceeds_the_memory() {
         let info = both.server.info();
         assert!(info.receive_window <= 65_536 - both.server.readable() + 128, "{info:?}");
     }
-    assert!(sent_bytes > 65_536 && both.server.readable() > 65_000);
+    let unread = both.server.readable();
+    assert!(sent_bytes > 65_536 && unread > 60_000, "{sent_bytes} {unread}");
 }
 
 #[test]
