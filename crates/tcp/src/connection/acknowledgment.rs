@@ -37,9 +37,9 @@ impl Connection {
         let outcome = self.recovery.on_ack(
             now,
             &Acknowledgment {
-                ack,
+                ack: self.heard_by_recovery(ack),
                 una,
-                next: self.send.next,
+                next: self.heard_by_recovery(self.send.next),
                 sack: &sack,
                 echoed,
                 ece: self.agreed.ecn
@@ -50,6 +50,8 @@ impl Connection {
             &self.policy,
         );
         self.due.window_reduced |= outcome.send_cwr && self.agreed.ecn;
+        let size = u32::from(self.segment_size());
+        self.count(|counters| counters.delivered += outcome.delivered.div_ceil(size));
         if ack.gt(una) {
             self.advance(now, ack);
         }
@@ -62,6 +64,7 @@ impl Connection {
         if !self.send.syn_acknowledged {
             self.send.syn_acknowledged = true;
             self.due.handshake = false;
+            self.settle_syn_text(ack);
             text -= 1;
         }
         if self.send.fin_sent && ack == self.send.next {
@@ -69,6 +72,7 @@ impl Connection {
         }
         self.send.unacknowledged = ack;
         self.text_out.consume(text);
+        self.count(|counters| counters.acknowledged += u64::from(text));
         self.timers.persist_probes = 0;
         self.timers.persist = Deadline::NONE;
         if self.program.wants_room && self.text_out.free(self.send_limit()) >= self.send_limit() / 3 {
