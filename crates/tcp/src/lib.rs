@@ -23,6 +23,7 @@
 //! - [`recovery`], [`congestion`]: what of the text sent arrived, what to send again, and how much at once.
 //! - [`cookie`], [`fast_open`]: what lets a host keep nothing about strangers, or trust them sooner.
 //! - [`heartbeat`]: what keepalive cannot tell.
+//! - [`sockets`]: the calls of programs on Linux, with their numbers and errors.
 //! - [`sim`]: hosts on a simulated network in virtual time.
 
 #![cfg_attr(not(any(test, feature = "std")), no_std)]
@@ -49,6 +50,7 @@ pub mod rules;
 pub mod segment;
 mod seq;
 pub mod sim;
+pub mod sockets;
 mod state;
 mod suggest;
 mod time;

@@ -86,13 +86,55 @@ pub enum EcnPolicy {
     Offer,
 }
 
+/// Sixteen bytes that make Fast Open cookies (RFC 7413 §4.1.2). Servers behind one address share them, Linux ones
+/// too: the formula is the same.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct FastOpenSecret(pub [u8; 16]);
+
+impl FastOpenSecret {
+    /// As `net.ipv4.tcp_fastopen_key` has it: four words of eight hexadecimal digits, a dash between them.
+    pub fn from_sysctl(text: &str) -> Option<Self> {
+        let mut bytes = [0; 16];
+        let mut words = text.trim().split('-');
+        for place in bytes.chunks_exact_mut(4) {
+            let word = words.next().filter(|word| !word.is_empty() && word.len() <= 8)?;
+            place.copy_from_slice(&u32::from_str_radix(word, 16).ok()?.to_le_bytes());
+        }
+        words.next().is_none().then_some(Self(bytes))
+    }
+}
+
+/// The secret stays one.
+impl core::fmt::Debug for FastOpenSecret {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("FastOpenSecret(…)")
+    }
+}
+
 /// TCP Fast Open (RFC 7413).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct FastOpenPolicy {
     /// Ask for cookies, and send text with the SYN where there is one.
     pub client: bool,
     /// Give out cookies, and take text that comes with a SYN and a good one.
     pub server: bool,
+    /// Send text with the SYN even without a cookie: within a network one trusts.
+    pub client_without_cookie: bool,
+    /// Take text that comes with a SYN even without a cookie: within a network one trusts.
+    pub server_without_cookie: bool,
+    /// Makes the cookies; `None`: derived from [`Policy::secret`].
+    pub secret: Option<FastOpenSecret>,
+}
+
+impl FastOpenPolicy {
+    /// Not used at all.
+    pub const OFF: Self = Self {
+        client: false,
+        server: false,
+        client_without_cookie: false,
+        server_without_cookie: false,
+        secret: None,
+    };
 }
 
 /// The choices of an endpoint. Plain data: take a profile and change what should be otherwise.
@@ -169,6 +211,15 @@ pub struct Policy {
     /// Largest text handed out in one transmission, for devices that cut segments themselves;
     /// 0: one segment at a time.
     pub segmentation_offload: u32,
+    /// With it, at least so many segments at once, however slow the path (`tcp_min_tso_segs`).
+    pub least_offload: u8,
+    /// Whether the congestion window shrinks while nothing is sent (RFC 5681 §4.1, `tcp_slow_start_after_idle`).
+    pub restart_after_idle: bool,
+    /// Whether the last segment is sent again early when nothing is heard (RFC 8985 §7, `tcp_early_retrans`).
+    pub tail_loss_probes: bool,
+
+    /// Whether connections count what happens to them ([`crate::Connection::counters`]); it takes a little memory.
+    pub counters: bool,
 
     /// At least this long from one answer to an unacceptable segment to the next
     /// (`tcp_invalid_ratelimit`); zero: answer each.
@@ -219,11 +270,15 @@ impl Policy {
             timestamps: true,
             sack: true,
             ecn: EcnPolicy::Accept,
-            fast_open: FastOpenPolicy { client: false, server: false },
+            fast_open: FastOpenPolicy::OFF,
             congestion: CongestionAlgorithm::NewReno,
             initial_window: 10,
             pacing: false,
             segmentation_offload: 0,
+            least_offload: 2,
+            restart_after_idle: true,
+            tail_loss_probes: true,
+            counters: false,
             invalid_rate_limit: Duration::ZERO,
             challenge_ack_limit: 1_000,
         }
@@ -258,7 +313,7 @@ impl Policy {
             send_buffer: 4 << 20,
             congestion: CongestionAlgorithm::Cubic,
             invalid_rate_limit: Duration::from_millis(500),
-            fast_open: FastOpenPolicy { client: true, server: false },
+            fast_open: FastOpenPolicy { client: true, ..FastOpenPolicy::OFF },
             ..Self::rfc9293()
         }
     }

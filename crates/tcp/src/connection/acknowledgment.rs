@@ -37,9 +37,9 @@ impl Connection {
         let outcome = self.recovery.on_ack(
             now,
             &Acknowledgment {
-                ack,
+                ack: self.heard_by_recovery(ack),
                 una,
-                next: self.send.next,
+                next: self.heard_by_recovery(self.send.next),
                 sack: &sack,
                 echoed,
                 ece: self.agreed.ecn
@@ -50,6 +50,8 @@ impl Connection {
             &self.policy,
         );
         self.due.window_reduced |= outcome.send_cwr && self.agreed.ecn;
+        let size = u32::from(self.segment_size());
+        self.count(|counters| counters.delivered += outcome.delivered.div_ceil(size));
         if ack.gt(una) {
             self.advance(now, ack);
         }
@@ -66,6 +68,7 @@ impl Connection {
                 self.established();
             }
             self.due.handshake = false;
+            self.settle_syn_text(ack);
             text -= 1;
         }
         if self.send.fin_sent && ack == self.send.next {
@@ -73,6 +76,7 @@ impl Connection {
         }
         self.send.unacknowledged = ack;
         self.text_out.consume(text);
+        self.count(|counters| counters.acknowledged += u64::from(text));
         self.timers.persist_probes = 0;
         self.timers.persist_backoff = 0;
         self.timers.persist = Deadline::NONE;

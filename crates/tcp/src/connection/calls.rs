@@ -3,7 +3,7 @@
 use core::net::SocketAddr;
 
 use super::Connection;
-use super::types::CallError;
+use super::types::{CallError, Held};
 use crate::rules::{Event, Failure};
 use crate::{FourTuple, Instant, State};
 
@@ -61,10 +61,23 @@ impl Connection {
         }
         result?;
         let taken = self.text_out.write(text, self.send_limit());
+        if taken > 0 {
+            self.push_at_end();
+        }
         if taken < text.len() {
             self.program.wants_room = true;
         }
         if taken == 0 && !text.is_empty() { Err(CallError::WouldBlock) } else { Ok(taken) }
+    }
+
+    /// SEND of text that more will follow: what does not fill a segment may wait for it (`MSG_MORE`).
+    ///
+    /// # Errors
+    /// As [`Connection::send`].
+    pub fn send_more(&mut self, now: Instant, text: &[u8]) -> Result<usize, CallError> {
+        let taken = self.send(now, text)?;
+        self.send.held.set(Held::MORE | Held::UNPUSHED, true);
+        Ok(taken)
     }
 
     /// RECEIVE: copies received text to `out`. Zero bytes are the end of file, with the policy of
@@ -122,6 +135,10 @@ impl Connection {
     pub fn close(&mut self, now: Instant) -> Result<(), CallError> {
         self.steps.clear();
         let waits = self.state == State::SynReceived;
+        if waits && self.is_fast_opened() && self.text_in.readable() > 0 {
+            // Text has arrived already, and nobody will read it: as in the synchronized states.
+            return self.abort(now);
+        }
         let result = self.step(now, Event::Close, self.call_facts(), None);
         self.program.close_queued |= waits && self.state == State::SynReceived;
         self.let_go(now);

@@ -278,6 +278,6 @@ impl Connection {
             && self.program.gone
             && self.text_in.readable() == 0
             && !self.due.ack
-            && self.reply.is_none()
+            && !self.has_reply()
     }
 }

@@ -17,7 +17,7 @@ impl Connection {
     /// The facts about a call.
     pub(super) fn call_facts(&self) -> Facts {
         Facts::NONE
-            .set(Condition::PassiveOpen, self.agreed.passive)
+            .set(Condition::PassiveOpen, self.is_back_to_listen())
             .set(
                 Condition::RemoteKnown,
                 self.pair.remote_port != 0 && !self.pair.remote_address.is_unspecified(),
@@ -26,13 +26,19 @@ impl Connection {
             .set(Condition::UnreadText, self.text_in.readable() > 0)
     }
 
+    /// Whether a reset in SYN_RECV leaves nothing behind. A Fast Open belongs to a program already: it learns of
+    /// the end as after an active open.
+    pub(super) const fn is_back_to_listen(&self) -> bool {
+        self.agreed.passive && !self.agreed.fast_open
+    }
+
     /// The facts about an arriving segment.
     #[inline]
     pub(super) fn segment_facts(&self, now: Instant, segment: &Segment<'_>) -> Facts {
         let flags = segment.flags;
         // What flags alone settle, except that a FIN counts only in sequence.
-        let facts =
-            Facts::of_flags(flags.difference(Flags::FIN)).set(Condition::PassiveOpen, self.agreed.passive);
+        let facts = Facts::of_flags(flags.difference(Flags::FIN))
+            .set(Condition::PassiveOpen, self.is_back_to_listen());
         match self.state {
             State::Closed | State::Listen => facts,
             State::SynSent => self.synchronizing_facts(segment, facts),

@@ -39,7 +39,7 @@ impl Connection {
         let program = &self.program;
         (program.gone, program.close_queued, program.shutdown_queued, program.may_reopen).hash(hasher);
         self.failure.hash(hasher);
-        self.reply.is_some().hash(hasher);
+        self.has_reply().hash(hasher);
         self.recovery.feed_state(hasher, ours);
 
         let timers = &self.timers;
@@ -54,7 +54,7 @@ impl Connection {
             let rank = deadline.map(|at| deadlines.iter().flatten().filter(|other| **other < at).count());
             rank.hash(hasher);
         }
-        if let Some(Ok(reset)) = self.reply.as_ref().map(|reply| {
+        if let Some(Ok(reset)) = self.reply().map(|reply| {
             let segment = reply.transmit().segment;
             if segment.flags.contains(Flags::RST) { Ok(ours(segment.seq)) } else { Err(()) }
         }) {

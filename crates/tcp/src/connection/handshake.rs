@@ -70,7 +70,7 @@ impl Connection {
             receive_scale: policy.window_scale(),
             ecn: policy.ecn == EcnPolicy::Offer,
             passive: false,
-            fast_open: false,
+            fast_open: self.agreed.fast_open,
         }
     }
 
@@ -110,6 +110,7 @@ impl Connection {
         let default = if self.pair.remote_address.is_ipv4() { 536 } else { 1220 };
         self.send.peer_mss = said.mss.unwrap_or(default).max(policy.min_mss);
 
+        self.hear_fast_open(segment, self.send.peer_mss);
         self.begin_receiving(segment.seq);
         if let Some(timestamps) = said.timestamps {
             self.receive.timestamp = timestamps.value;
@@ -137,8 +138,12 @@ impl Connection {
     pub(super) fn opened(&mut self, now: Instant) {
         self.events.note(Events::OPENED | Events::WRITABLE);
         self.timers.heard = now;
+        self.begin_counting(now);
+        self.count(|counters| counters.text_heard_at = now);
         self.receive.read_since = now.as_millis() as u32;
-        self.established();
+        if !self.is_fast_opened() {
+            self.established();
+        }
         if self.text_in.readable() > 0 {
             self.events.note(Events::READABLE);
         }
@@ -150,10 +155,16 @@ impl Connection {
         self.recovery.established(mss, self.agreed.sack, self.agreed.timestamps, &self.policy);
     }
 
+    /// The maximum segment size told to the peer.
+    pub(super) fn advertised_mss(&self) -> u16 {
+        let path = self.pair.largest_text(self.send.path_mtu);
+        self.policy.mss.map_or(path, |mss| mss.min(path))
+    }
+
     /// The options of a SYN or SYN+ACK, in the order Linux has them.
     pub(super) fn handshake_options(&self, now: Instant) -> Options {
         let mut options = Options::EMPTY;
-        let mss = self.policy.mss.unwrap_or_else(|| self.pair.largest_text(self.policy.mtu));
+        let mss = self.advertised_mss();
         let agreed = &self.agreed;
         let mut add = |option: TcpOption<'_>| {
             // 24 bytes at the most: there is always room.
@@ -184,6 +195,8 @@ impl Connection {
         {
             add(TcpOption::UserTimeout(UserTimeout::from_duration(timeout)));
         }
+        let added = self.push_fast_open(&mut options);
+        debug_assert!(added.is_ok());
         options
     }
 
@@ -200,13 +213,18 @@ impl Connection {
     pub(super) fn segment_size(&self) -> u16 {
         let path = self.pair.largest_text(self.send.path_mtu);
         let options = if self.agreed.timestamps { 12 } else { 0 };
-        self.send.peer_mss.min(path).saturating_sub(options).max(8)
+        let own = self.policy.mss.filter(|_| self.policy.is_linux()).unwrap_or(u16::MAX);
+        self.send.peer_mss.min(path).min(own).saturating_sub(options).max(8)
     }
 
     /// Text and FIN that come with a SYN wait until the connection is open (RFC 9293 §3.10.7.2).
     pub(super) fn hold_for_later(&mut self, segment: &Segment<'_>) {
+        if self.is_fast_opened() {
+            self.take_syn_text(segment);
+            return;
+        }
         // Linux drops them; the peer sends them again.
-        if self.policy.is_linux() && !self.agreed.fast_open {
+        if self.policy.is_linux() {
             return;
         }
         let seq = segment.seq + 1;
@@ -216,5 +234,20 @@ impl Connection {
             self.receive.held_fin = Some(seq + text.len() as u32);
         }
         self.text_in.hold(seq, text);
+    }
+
+    /// Text of a SYN with a good cookie is the program's at once, and the program may answer (RFC 7413 §4.2.2).
+    fn take_syn_text(&mut self, segment: &Segment<'_>) {
+        let next = self.receive.next;
+        let room = self.receive.edge.offset_from(next);
+        let inserted = self.text_in.insert(next, next, segment.text.take(room as usize));
+        self.receive.next += inserted.advanced;
+        self.receive.segment_size = self.receive.segment_size.max(segment.text.len().min(0xffff) as u16);
+        self.events.note(if inserted.advanced > 0 {
+            Events::READABLE | Events::WRITABLE
+        } else {
+            Events::WRITABLE
+        });
+        self.established();
     }
 }

@@ -49,6 +49,12 @@ impl Connection {
             IcmpError::Unreachable { .. } => {
                 let _ = self.step(now, Event::IcmpHardError, self.call_facts(), None);
             }
+            // While the connection is not open, Linux takes any report for an answer (`tcp_v4_err`).
+            IcmpError::Transient { .. }
+                if self.policy.is_linux() && matches!(self.state, State::SynSent | State::SynReceived) =>
+            {
+                let _ = self.step(now, Event::IcmpHardError, self.call_facts(), None);
+            }
             IcmpError::Transient { .. } => {}
             IcmpError::PacketTooBig { mtu, .. } => self.reduce_path_mtu(mtu),
         }

@@ -5,6 +5,8 @@ use core::time::Duration;
 use super::Connection;
 use crate::{SeqNumber, State};
 
+pub use crate::recovery::RecoveryPhase as Phase;
+
 /// What a connection knows about itself and its path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Info {
@@ -58,6 +60,20 @@ pub struct Info {
     pub ecn: bool,
     /// At which rate to send, in bytes a second.
     pub pacing_rate: Option<u64>,
+    /// What is being done about losses.
+    pub phase: Phase,
+    /// Bytes acknowledged selectively only.
+    pub sacked: u32,
+    /// Bytes taken for lost.
+    pub lost: u32,
+    /// Bytes sent again and not acknowledged since.
+    pub retransmitted: u32,
+    /// The maximum segment size told to the peer.
+    pub advertised_mss: u16,
+    /// Whether text went with the SYN and was taken (RFC 7413).
+    pub fast_open: bool,
+    /// The largest window the peer ever announced.
+    pub largest_window: u32,
 }
 
 impl Connection {
@@ -93,6 +109,13 @@ impl Connection {
                 .then_some((self.agreed.send_scale, self.agreed.receive_scale)),
             ecn: self.agreed.ecn,
             pacing_rate: recovery.pacing_rate(),
+            phase: recovery.phase(),
+            sacked: recovery.sacked(),
+            lost: recovery.lost(),
+            retransmitted: recovery.retransmitted(),
+            advertised_mss: self.advertised_mss(),
+            fast_open: self.agreed.fast_open,
+            largest_window: self.send.largest_window,
         }
     }
 }

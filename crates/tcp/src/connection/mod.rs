@@ -59,9 +59,11 @@ use crate::segment::SackBlock;
 use crate::{Deadline, FourTuple, Instant, Policy, SeqNumber, State};
 
 mod acknowledgment;
+mod aside;
 mod calls;
 mod compact;
 mod facts;
+mod fast_open;
 mod fingerprint;
 mod fuzz;
 mod handshake;
@@ -75,16 +77,17 @@ mod timers;
 mod transmit;
 mod types;
 
+pub use aside::Counters;
 pub(crate) use compact::{Request, TimeWaitRecord};
 #[doc(hidden)]
 pub use fuzz::try_any_events;
 pub use icmp::IcmpError;
-pub use info::Info;
+pub use info::{Info, Phase};
 pub(crate) use reply::Reply;
 pub use steps::Steps;
 pub use types::{CallError, ConnectionEvent, Envelope, Transmit};
 
-use types::Events;
+use types::{Events, Held};
 
 /// One end of a connection. See the [module](self) for how to drive it.
 ///
@@ -111,8 +114,7 @@ pub struct Connection {
     due: Due,
     timers: Timers,
     program: Program,
-    /// A segment that answers another without being part of the connection: a reset, mostly.
-    reply: Option<Box<Reply>>,
+    aside: Option<Box<aside::Aside>>,
 }
 
 /// The send sequence variables of RFC 9293 §3.3.1.
@@ -144,6 +146,8 @@ struct SendVariables {
     fin_queued: bool,
     /// The FIN has its number: SND.NXT − 1.
     fin_sent: bool,
+    /// Why what does not fill a segment waits.
+    held: Held,
 }
 
 /// The receive sequence variables of RFC 9293 §3.3.1.
@@ -192,7 +196,7 @@ struct Agreed {
     ecn: bool,
     /// The connection came from LISTEN.
     passive: bool,
-    /// Text came with the SYN and a good cookie, or was accepted by the peer (RFC 7413).
+    /// Text came with the SYN and a good cookie, or all of ours was taken by the peer (RFC 7413).
     fast_open: bool,
 }
 
@@ -281,6 +285,7 @@ impl Connection {
                 syn_acknowledged: false,
                 fin_queued: false,
                 fin_sent: false,
+                held: Held::default(),
             },
             receive: ReceiveVariables {
                 initial: SeqNumber(0),
@@ -316,7 +321,7 @@ impl Connection {
                 keepalive_probes: 0,
             },
             program: Program { keepalive: policy.keepalive.is_some(), ..Program::default() },
-            reply: None,
+            aside: None,
             policy,
         }
     }
@@ -385,6 +390,40 @@ impl Connection {
     /// Bytes handed over by the program that the peer has not acknowledged.
     pub const fn unacknowledged(&self) -> u32 {
         self.text_out.len()
+    }
+
+    /// Bytes handed over by the program that were not sent yet.
+    pub fn unsent(&self) -> u32 {
+        self.unsent_text()
+    }
+
+    /// Behind the last byte handed over by the program.
+    pub fn text_end(&self) -> SeqNumber {
+        self.text_start() + self.text_out.len()
+    }
+
+    /// Tells when there is room for text again, as after a SEND that found too little.
+    pub const fn want_room(&mut self) {
+        self.program.wants_room = true;
+    }
+
+    /// Whether segments that are not full wait until they are (`TCP_CORK`). Taken back, they leave.
+    pub fn set_cork(&mut self, corked: bool) {
+        self.send.held.set(Held::CORKED, corked);
+        if !corked {
+            self.push();
+        }
+    }
+
+    /// What waits for company leaves at once.
+    pub fn push(&mut self) {
+        self.send.held.set(Held::MORE, false);
+        self.due.small_text |= self.unsent_text() > 0;
+    }
+
+    /// Nothing more follows what was handed over last: it is not to wait.
+    pub const fn push_at_end(&mut self) {
+        self.send.held.set(Held::MORE | Held::UNPUSHED, false);
     }
 
     /// Whether the peer has sent its FIN, with everything before it.

@@ -1,7 +1,7 @@
 //! Arriving segments: from the facts to the rule, and what comes in sequence after it.
 
 use super::step::Arrival;
-use super::types::Envelope;
+use super::types::{Envelope, Held};
 use super::{Connection, facts};
 use crate::rules::{Condition, Event, Facts};
 use crate::{Deadline, Ecn, Flags, Instant, Segment, State};
@@ -11,6 +11,7 @@ impl Connection {
     /// the addresses and ports and has judged the checksum.
     pub fn handle_segment(&mut self, now: Instant, envelope: &Envelope, segment: &Segment<'_>) {
         self.steps.clear();
+        self.send.held.set(Held::MORE, false);
         let facts = self.segment_facts(now, segment);
         if facts.holds(Condition::Acceptable) {
             self.note_acceptable(now, envelope, segment);
@@ -96,7 +97,7 @@ impl Connection {
                 Condition::Exact,
                 Condition::Fin,
             ])
-            .set(Condition::PassiveOpen, self.agreed.passive)
+            .set(Condition::PassiveOpen, self.is_back_to_listen())
             .set(Condition::AcksOurFin, self.send.fin_sent && self.send.unacknowledged == self.send.next);
             // It acknowledges nothing new and brings no window: that was in the segment that came.
             let window = (self.send.window, self.send.window_seq, self.send.window_ack);
@@ -185,6 +186,10 @@ impl Connection {
         if let Some(duplicate) = inserted.duplicate.filter(|_| self.agreed.sack) {
             self.receive.duplicate = duplicate;
         }
+        self.count(|counters| {
+            counters.text_heard_at = now;
+            counters.received += u64::from(inserted.advanced);
+        });
         if inserted.advanced > 0 {
             self.receive.next += inserted.advanced;
             self.events.note(super::types::Events::READABLE);

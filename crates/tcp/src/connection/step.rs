@@ -1,7 +1,5 @@
 //! One event, one rule: finds the rule that answers and carries out its actions.
 
-use alloc::boxed::Box;
-
 use super::Connection;
 use super::reply::Reply;
 use super::types::{CallError, Envelope, Events};
@@ -176,6 +174,7 @@ impl Connection {
         self.timers.heard = now;
         self.timers.keepalive_probes = 0;
         self.timers.persist_probes = 0;
+        self.begin_counting(now);
         self.failure = None;
         self.events = Events::default();
         // What the last connection had received, and what its program had done, is not this one's.
@@ -250,12 +249,12 @@ impl Connection {
                     .next
                     .earlier(self.send.unacknowledged + self.send.window)
                     .later(self.send.unacknowledged);
-                let ack = self.send.syn_acknowledged.then_some(self.receive.next);
+                let ack = (self.state != State::SynSent).then_some(self.receive.next);
                 Reply::reset(self.pair, seq, ack)
             }
             (form, Some(arrival)) => Reply::to(arrival.envelope, arrival.segment, form, self.send.next),
         };
-        self.reply = Some(Box::new(reply));
+        self.set_reply(reply);
     }
 
     fn start_time_wait(&mut self, now: Instant) {

@@ -5,7 +5,7 @@
 
 use super::Connection;
 use super::reply::Reply;
-use super::types::{Envelope, Transmit};
+use super::types::{Envelope, Held, Transmit};
 use crate::recovery::Sent;
 use crate::segment::{Options, TcpOption};
 use crate::{Deadline, Ecn, Flags, Instant, Segment, SeqNumber, State};
@@ -44,8 +44,8 @@ impl Connection {
 
     /// The first half of [`Connection::poll_transmit`]: everything is decided, nothing is borrowed.
     pub(crate) fn plan_transmit(&mut self, now: Instant) -> Option<Planned> {
-        if let Some(reply) = self.reply.take() {
-            return Some(Planned::Reply(*reply));
+        if let Some(reply) = self.take_reply() {
+            return Some(Planned::Reply(reply));
         }
         let plan = match self.state {
             State::Closed | State::Listen => None,
@@ -92,20 +92,21 @@ impl Connection {
         }
         let kind = if again { Sent::Retransmission } else { Sent::New };
         self.recovery.on_sent(now, initial, initial + 1, kind);
-        Some(Plan {
-            seq: initial,
-            text: 0,
-            flags,
-            markable: false,
-            acknowledges: self.state != State::SynSent,
-        })
+        if again {
+            self.count(|counters| counters.retransmissions += 1);
+        }
+        let text = self.text_of_syn(again);
+        if text > 0 {
+            self.send.next = initial + 1 + text;
+        }
+        Some(Plan { seq: initial, text, flags, markable: false, acknowledges: self.state != State::SynSent })
     }
 
     /// Everything after the opening: lost text, new text, FIN, probes, ACKs, in this order.
     fn plan_open(&mut self, now: Instant) -> Option<Plan> {
         // Linux lets neither text nor FIN leave before our SYN is acknowledged, even in FIN_WAIT1.
         let waits = self.policy.is_linux() && !self.send.syn_acknowledged;
-        let opening = (self.state == State::SynReceived || waits) && !self.agreed.fast_open;
+        let opening = (self.state == State::SynReceived || waits) && !self.is_fast_opened();
         if !opening && let Some(plan) = self.plan_text(now) {
             return Some(plan);
         }
@@ -181,13 +182,13 @@ impl Connection {
 
     /// The number of the first byte in the send buffer.
     #[inline]
-    fn text_start(&self) -> SeqNumber {
+    pub(super) fn text_start(&self) -> SeqNumber {
         if self.send.syn_acknowledged { self.send.unacknowledged } else { self.send.initial + 1 }
     }
 
     /// Text that was never sent.
     #[inline]
-    fn unsent(&self) -> u32 {
+    pub(super) fn unsent_text(&self) -> u32 {
         if self.send.fin_sent {
             return 0;
         }
@@ -197,11 +198,13 @@ impl Connection {
     /// Whether text or the FIN waits to be sent for the first time.
     #[inline]
     pub(super) fn has_text_to_send(&self) -> bool {
-        matches!(
+        let opened = matches!(
             self.state,
             State::Established | State::FinWait1 | State::CloseWait | State::Closing | State::LastAck
-        ) && !self.send.fin_sent
-            && (self.send.fin_queued || self.unsent() > 0)
+        );
+        (opened || (self.state == State::SynReceived && self.is_fast_opened()))
+            && !self.send.fin_sent
+            && (self.send.fin_queued || self.unsent_text() > 0)
     }
 
     #[inline]
@@ -251,14 +254,18 @@ impl Connection {
         if text > 0 && (start + text) == self.text_start() + self.text_out.len() {
             flags = flags | Flags::PSH;
         }
+        if text > u32::from(self.segment_size()) && self.policy.is_linux() {
+            flags = flags | Flags::PSH;
+        }
         self.recovery.on_sent(now, start, end, kind);
+        self.count(|counters| counters.retransmissions += text.div_ceil(room).max(1));
         Some(Plan { seq: start, text, flags, markable: false, acknowledges: true })
     }
 
     /// RFC 8985 §7.3: new text if the window has room for it, otherwise the last segment again.
     fn plan_tail_loss_probe(&mut self, now: Instant) -> Option<Plan> {
         let room = self.usable_window().min(u32::from(self.segment_size()));
-        let text = self.unsent().min(room);
+        let text = self.unsent_text().min(room);
         if text > 0 {
             return Some(self.plan_new(now, text, Sent::TailLossProbe));
         }
@@ -285,14 +292,15 @@ impl Connection {
             }
         }
         let idle = self.send.unacknowledged == self.send.next;
-        if idle {
+        if idle && self.policy.restart_after_idle {
             self.recovery.restart_after_idle(now, &self.policy);
         }
-        let unsent = self.unsent();
+        let unsent = self.unsent_text();
         let usable = self.usable_window();
         let size = u32::from(self.segment_size());
-        let most = size.max(self.policy.segmentation_offload / size * size);
-        let allowed = self.recovery.allowance();
+        let most = self.most_at_once(size);
+        // A SYN that is still out takes no room (RFC 7413 §4.2.2).
+        let allowed = self.recovery.allowance().saturating_add(u32::from(!self.send.syn_acknowledged));
         // Congestion control counts whole segments: a remainder of the window is not worth a small one.
         let allowed = if allowed >= unsent.min(size) { allowed } else { 0 };
         let allowed = if allowed > size { allowed / size * size } else { allowed };
@@ -304,6 +312,28 @@ impl Connection {
             return None;
         }
         Some(self.plan_new(now, text, Sent::New))
+    }
+
+    /// How much one transmission may have. A device that cuts segments itself is not handed more than what leaves
+    /// within a millisecond, and half a window, so that acknowledgments keep coming (Linux `tcp_tso_autosize`).
+    fn most_at_once(&self, size: u32) -> u32 {
+        let offload = self.policy.segmentation_offload;
+        if offload <= size {
+            return size;
+        }
+        let most = offload / size;
+        if !self.policy.is_linux() {
+            return most * size;
+        }
+        let paced = self.recovery.pacing_rate().map_or(u64::from(most), |rate| {
+            let near = self.recovery.min_rtt().map_or(0, |rtt| rtt.as_micros() >> 9);
+            let bonus = if near < 32 { u64::from(offload) >> near } else { 0 };
+            ((rate >> 10) + bonus) / u64::from(size)
+        });
+        let half_window = (self.recovery.cwnd() / size / 2).max(1);
+        let least = u32::from(self.policy.least_offload).max(1);
+        let segments = u32::try_from(paced).unwrap_or(most).max(least);
+        segments.min(most).min(half_window) * size
     }
 
     /// The sender's part against the silly window, and Nagle (RFC 9293 §3.8.6.2.1, §3.7.4).
@@ -319,6 +349,9 @@ impl Connection {
     ) -> bool {
         if text >= size || self.due.small_text {
             return true;
+        }
+        if self.send.held.waits() && unsent <= usable && !fin {
+            return false;
         }
         if unsent <= usable {
             // All of it fits. Linux waits only while a small segment is on its way (Minshall).
@@ -340,7 +373,7 @@ impl Connection {
 
     /// Nothing is in flight that could bring news of the window: it has to be asked for.
     fn plan_persist(&mut self, now: Instant, idle: bool, usable: u32, unsent: u32) {
-        let shut = usable < unsent.max(1);
+        let shut = usable < unsent.max(1) || self.send.held.waits();
         if idle && shut && !self.timers.persist.is_set() && self.state.is_synchronized() {
             self.timers.persist = Deadline::at(now + self.persist_interval());
         }
@@ -351,13 +384,13 @@ impl Connection {
         let size = u32::from(self.segment_size());
         // SACK blocks take their room from the text.
         let text = if self.tells_sack() { text.min(self.segment_room()) } else { text };
-        let unsent = self.unsent();
+        let unsent = self.unsent_text();
         let usable = self.usable_window();
         let start = self.send.next;
         let mut flags = self.ack_flags();
         let mut end = start + text;
         if text == unsent {
-            if text > 0 {
+            if text > 0 && (!self.send.held.contains(Held::UNPUSHED) || self.timers.persist_probes > 0) {
                 flags = flags | Flags::PSH;
             }
             if self.send.fin_queued && usable > text {
@@ -365,6 +398,10 @@ impl Connection {
                 end += 1;
                 self.send.fin_sent = true;
             }
+        }
+        if text > size && self.policy.is_linux() {
+            // So that the receiver does not wait to join it with more (Linux `__tcp_transmit_skb`).
+            flags = flags | Flags::PSH;
         }
         if text > 0 && core::mem::take(&mut self.due.window_reduced) {
             flags = flags | Flags::CWR;
@@ -389,7 +426,8 @@ impl Connection {
     #[inline]
     fn segment_room(&self) -> u32 {
         let path = self.pair.largest_text(self.send.path_mtu);
-        u32::from(self.send.peer_mss.min(path)).saturating_sub(self.options_len()).max(8)
+        let own = self.policy.mss.filter(|_| self.policy.is_linux()).unwrap_or(u16::MAX);
+        u32::from(self.send.peer_mss.min(path).min(own)).saturating_sub(self.options_len()).max(8)
     }
 
     #[inline]
@@ -409,7 +447,7 @@ impl Connection {
             self.announce_window()
         };
         let acks = plan.flags.contains(Flags::ACK);
-        let offset = plan.seq.offset_from(self.text_start());
+        let offset = (plan.seq + u32::from(handshake)).offset_from(self.text_start());
         let ecn = if plan.markable && self.agreed.ecn { Ecn::Ect0 } else { Ecn::NotEct };
         let segment_size = self.segment_size();
         Transmit {

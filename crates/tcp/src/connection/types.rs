@@ -101,3 +101,32 @@ impl Events {
         })
     }
 }
+
+/// Why text that does not fill a segment waits.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Held(u8);
+
+impl Held {
+    /// Until it does, or until this is taken back (`TCP_CORK`).
+    pub(super) const CORKED: u8 = 1;
+    /// The latest SEND was one that more will follow (`MSG_MORE`) …
+    pub(super) const MORE: u8 = 1 << 1;
+    /// … and it is not pushed at the receiver.
+    pub(super) const UNPUSHED: u8 = 1 << 2;
+
+    pub(super) const fn set(&mut self, which: u8, on: bool) {
+        if on {
+            self.0 |= which;
+        } else {
+            self.0 &= !which;
+        }
+    }
+
+    pub(super) const fn contains(self, which: u8) -> bool {
+        self.0 & which != 0
+    }
+
+    pub(super) const fn waits(self) -> bool {
+        self.contains(Self::CORKED | Self::MORE)
+    }
+}

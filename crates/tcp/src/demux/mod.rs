@@ -46,6 +46,7 @@ use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 
 use crate::connection::{Reply, Steps, TimeWaitRecord};
+use crate::fast_open::CookieCache;
 use crate::listener::{Answer, Listener, ListenerOptions};
 use crate::rules::{Event, Failure, ResetForm};
 use crate::{
@@ -68,6 +69,13 @@ impl ConnectionId {
     /// Its place in the table and the generation of that place.
     pub(crate) const fn parts(self) -> (u32, u32) {
         (self.0.index, self.0.generation)
+    }
+}
+
+impl ConnectionId {
+    /// A number that no other connection of the [`Demux`] has, for tables.
+    pub const fn as_number(self) -> u64 {
+        (self.0.generation as u64) << 32 | self.0.index as u64
     }
 }
 
@@ -133,6 +141,8 @@ struct Entry {
     ready: bool,
     /// It stands in the queue of those that have events.
     eventful: bool,
+    /// The listener that opened it with text in the SYN, until the handshake is over.
+    fast_opening: Option<ListenerId>,
 }
 
 impl Paired for Entry {
@@ -163,6 +173,8 @@ pub struct Demux {
     /// Connections that have events.
     eventful: VecDeque<Key>,
     incoming: VecDeque<ListenerId>,
+    /// Fast Open cookies of servers.
+    cookies: CookieCache,
     /// Segments of no connection: resets, SYN+ACKs.
     answers: VecDeque<(Envelope, Segment<'static>)>,
     steps: Steps,
@@ -186,6 +198,7 @@ impl Demux {
             ready: VecDeque::new(),
             eventful: VecDeque::new(),
             incoming: VecDeque::new(),
+            cookies: CookieCache::default(),
             answers: VecDeque::new(),
             steps: Steps::default(),
         }
@@ -265,6 +278,7 @@ impl Demux {
     pub fn close_listener(&mut self, now: Instant, id: ListenerId) {
         let Some(mut listener) = self.listeners.get_mut(id.0 as usize).and_then(Option::take) else { return };
         self.incoming.retain(|incoming| *incoming != id);
+        // Fast Open: what is left of its handshakes concerns no listener any more.
         for key in listener.take_queue() {
             let _ = self.call(now, ConnectionId(key), |connection| connection.abort(now));
         }
@@ -286,11 +300,18 @@ impl Demux {
         local: IpAddr,
         remote: SocketAddr,
     ) -> Result<ConnectionId, OpenError> {
-        let pair = |port| FourTuple::new(SocketAddr::new(local, port), remote);
+        let pair = FourTuple::new(SocketAddr::new(local, 0), remote);
+        let port = self.choose_port(now, pair).ok_or(OpenError::NoPortLeft)?;
+        self.connect_from(now, SocketAddr::new(local, port), remote)
+    }
+
+    fn choose_port(&mut self, now: Instant, pair: FourTuple) -> Option<u16> {
         let mut ports = core::mem::take(&mut self.ports);
-        let port = ports.choose(&pair(0), &self.policy.secret, |port| self.is_free(now, &pair(port)));
+        let secret = self.policy.secret;
+        let port =
+            ports.choose(&pair, &secret, |port| self.is_free(now, &FourTuple { local_port: port, ..pair }));
         self.ports = ports;
-        self.connect_from(now, SocketAddr::new(local, port.ok_or(OpenError::NoPortLeft)?), remote)
+        port
     }
 
     /// Opens a connection from a given address and port.
@@ -309,12 +330,68 @@ impl Demux {
         }
         let mut connection = Box::new(Connection::new(self.policy.clone()));
         connection.connect(now, pair).map_err(OpenError::Call)?;
+        Ok(self.opening(connection))
+    }
+
+    /// Opens a connection whose text goes with the SYN if the server is known to allow it (RFC 7413); how much of it
+    /// was taken is returned. With no local port the host chooses one.
+    ///
+    /// # Errors
+    /// As [`Self::connect`] and [`Self::connect_from`].
+    pub fn connect_fast_open(
+        &mut self,
+        now: Instant,
+        local: SocketAddr,
+        remote: SocketAddr,
+        text: &[u8],
+    ) -> Result<(ConnectionId, usize), OpenError> {
+        let mut pair = FourTuple::new(local, remote);
+        if local.port() == 0 {
+            pair.local_port = self.choose_port(now, pair).ok_or(OpenError::NoPortLeft)?;
+        }
+        if !self.is_free(now, &pair) {
+            return Err(OpenError::AddressInUse);
+        }
+        let known = self.cookies.get(remote.ip());
+        let mut connection = Box::new(Connection::new(self.policy.clone()));
+        let taken = connection.connect_fast_open(now, pair, known, text).map_err(OpenError::Call)?;
+        Ok((self.opening(connection), taken))
+    }
+
+    /// The cookies of servers, to be looked at, changed or kept.
+    pub const fn cookies_mut(&mut self) -> &mut CookieCache {
+        &mut self.cookies
+    }
+
+    /// Changes the choices with which connections and listeners begin from now on. The secret stays.
+    pub fn set_policy(&mut self, policy: &Policy) {
+        if self.policy.as_ref() != policy {
+            self.policy = Arc::new(Policy { secret: self.policy.secret, ..policy.clone() });
+        }
+    }
+
+    /// Changes the choices of a listener, and those of the connections that it opens from now on.
+    pub fn change_listener(
+        &mut self,
+        id: ListenerId,
+        policy: &Policy,
+        change: impl FnOnce(&mut ListenerOptions),
+    ) {
+        let secret = self.policy.secret;
+        if let Some(Some(listener)) = self.listeners.get_mut(id.0 as usize) {
+            change(listener.options_mut());
+            listener.set_policy(Arc::new(Policy { secret, ..policy.clone() }));
+        }
+    }
+
+    fn opening(&mut self, mut connection: Box<Connection>) -> ConnectionId {
+        let pair = connection.pair();
         self.steps = *connection.steps();
         if let Some(record) = self.time_wait.find(&pair).and_then(|key| self.time_wait.remove(key)) {
             self.steps = Steps::of(State::TimeWait, Event::ActiveOpen);
             connection.begin_at(record.next_initial());
         }
-        Ok(ConnectionId(self.add(connection)))
+        ConnectionId(self.add(connection))
     }
 
     fn is_free(&self, now: Instant, pair: &FourTuple) -> bool {
@@ -460,7 +537,11 @@ impl Demux {
             self.push_answer(envelope, segment);
         }
         if let Some(connection) = answer.opened {
+            let opening = connection.state() == State::SynReceived;
             let key = self.add(connection);
+            if let Some(entry) = self.connections.get_mut(key) {
+                entry.fast_opening = opening.then_some(id);
+            }
             if let Some(Some(listener)) = self.listeners.get_mut(id.0 as usize) {
                 listener.queue(key);
                 self.incoming.push_back(id);
@@ -511,6 +592,10 @@ impl Demux {
             entry.connection.handle_icmp(now, error);
             self.steps = *entry.connection.steps();
             self.after(now, key);
+        } else if let Some(Some(listener)) =
+            self.find_listener(pair.local()).and_then(|id| self.listeners.get_mut(id.0 as usize))
+        {
+            self.steps = listener.handle_icmp(now, pair, error);
         }
     }
 
@@ -604,7 +689,8 @@ impl Demux {
     }
 
     fn add(&mut self, connection: Box<Connection>) -> Key {
-        let key = self.connections.insert(Entry { connection, ready: true, eventful: false });
+        let key =
+            self.connections.insert(Entry { connection, ready: true, eventful: false, fast_opening: None });
         self.ready.push_back(key);
         key
     }
@@ -619,6 +705,17 @@ impl Demux {
         if !entry.ready {
             entry.ready = true;
             self.ready.push_back(key);
+        }
+        if let Some(id) = entry.fast_opening
+            && entry.connection.state() != State::SynReceived
+        {
+            entry.fast_opening = None;
+            if let Some(Some(listener)) = self.listeners.get_mut(id.0 as usize) {
+                listener.fast_opened();
+            }
+        } else if let Some(news) = entry.connection.take_fast_open_news() {
+            let server = entry.connection.pair().remote_address;
+            self.cookies.put(server, news);
         }
         let _ = now;
     }

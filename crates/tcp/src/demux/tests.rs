@@ -334,3 +334,115 @@ fn a_connection_that_gives_way_keeps_its_text_to_itself() {
     assert_eq!(&text[..3], b"new");
     assert_eq!(hosts.server.connection(new).unwrap().state(), State::Established);
 }
+
+/// Hosts that use Fast Open both ways.
+fn fast_open_hosts() -> Hosts {
+    let mut policy = Policy::linux();
+    policy.fast_open.server = true;
+    let mut hosts = Hosts::new(ListenerOptions { fast_open: Some(2), ..ListenerOptions::default() });
+    hosts.server.change_listener(hosts.listener, &policy, |_| {});
+    hosts
+}
+
+impl Hosts {
+    fn open_with(&mut self, text: &[u8]) -> (ConnectionId, usize) {
+        let local = SocketAddr::new(client(), 0);
+        self.client.connect_fast_open(self.now, local, server(), text).unwrap()
+    }
+}
+
+/// RFC 7413 §3: the first connection brings a cookie, the next one's text goes with its SYN.
+#[test]
+fn fast_open_sends_text_with_the_syn() {
+    let mut hosts = fast_open_hosts();
+    let (first, taken) = hosts.open_with(b"too early");
+    assert_eq!(taken, 0);
+    hosts.settle();
+    assert_eq!(hosts.client.cookies_mut().len(), 1);
+    assert!(!hosts.client.connection(first).unwrap().is_fast_open());
+    let _ = hosts.server.accept(hosts.listener).unwrap();
+
+    let (second, taken) = hosts.open_with(b"request");
+    assert_eq!(taken, 7);
+    let mut syn = None;
+    // The server hears only the SYN, and can answer at once.
+    hosts.exchange(|from_client, segment| {
+        if from_client && syn.is_none() {
+            syn = Some((segment.flags, segment.text.to_vec()));
+            return false;
+        }
+        true
+    });
+    assert_eq!(syn, Some((Flags::SYN, b"request".to_vec())));
+    let accepted = hosts.server.accept(hosts.listener).unwrap();
+    assert_eq!(hosts.server.connection(accepted).unwrap().state(), State::SynReceived);
+    let mut text = [0; 20];
+    assert_eq!(hosts.server.recv(hosts.now, accepted, &mut text), Ok(7));
+    assert_eq!(hosts.server.send(hosts.now, accepted, b"answer"), Ok(6));
+    hosts.now += Duration::from_secs(2);
+    hosts.server.handle_timeout(hosts.now);
+    hosts.settle();
+    let opened = hosts.client.connection(second).unwrap();
+    assert_eq!((opened.state(), opened.is_fast_open()), (State::Established, true));
+    assert_eq!(hosts.client.recv(hosts.now, second, &mut text), Ok(6));
+    assert_eq!(hosts.server.connection(accepted).unwrap().state(), State::Established);
+}
+
+/// §4.1.3: a SYN that is lost is sent again without anything new in it, and nothing is lost by that.
+#[test]
+fn fast_open_falls_back_when_the_syn_is_lost() {
+    let mut hosts = fast_open_hosts();
+    hosts.open_with(b"");
+    hosts.settle();
+    let (id, taken) = hosts.open_with(b"request");
+    assert_eq!(taken, 7);
+    hosts.exchange(|_, _| true);
+    hosts.now += Duration::from_secs(1);
+    hosts.client.handle_timeout(hosts.now);
+    let mut sent = Vec::new();
+    hosts.exchange(|from_client, segment| {
+        if from_client {
+            sent.push((
+                segment.flags.contains(Flags::SYN),
+                segment.text.len(),
+                segment.options.fast_open().is_some(),
+            ));
+        }
+        false
+    });
+    assert_eq!(sent[0], (true, 0, false));
+    assert!(sent.contains(&(false, 7, false)));
+    assert!(!hosts.client.connection(id).unwrap().is_fast_open());
+    let _ = hosts.server.accept(hosts.listener);
+    let accepted = hosts.server.accept(hosts.listener).unwrap();
+    assert_eq!(hosts.server.recv(hosts.now, accepted, &mut [0; 20]), Ok(7));
+}
+
+/// §5.1: no more than the listener wants are opened before their handshake is over; the others are opened as ever.
+#[test]
+fn fast_open_connections_are_limited() {
+    let mut hosts = fast_open_hosts();
+    hosts.open_with(b"");
+    hosts.settle();
+    let ids: Vec<_> = (0..4).map(|_| hosts.open_with(b"request").0).collect();
+    hosts.exchange(|from_client, segment| from_client && !segment.flags.contains(Flags::SYN));
+    let opened = ids.iter().filter(|id| hosts.client.connection(**id).unwrap().is_fast_open()).count();
+    assert_eq!(opened, 2);
+}
+
+/// A cookie of one's own making opens nothing early, and gets a good one.
+#[test]
+fn fast_open_wants_a_good_cookie() {
+    use crate::fast_open::{FastOpenCookie, Remembered};
+    let mut hosts = fast_open_hosts();
+    let cookie = FastOpenCookie::from_bytes(&[7; 8]).unwrap();
+    let forged = Remembered::Cookie { cookie, mss: 1460, experiment: false };
+    hosts.client.cookies_mut().put(server().ip(), forged);
+    let (id, taken) = hosts.open_with(b"request");
+    assert_eq!(taken, 7);
+    hosts.settle();
+    assert!(!hosts.client.connection(id).unwrap().is_fast_open());
+    assert_ne!(hosts.client.cookies_mut().get(server().ip()), Some(forged));
+    let accepted = hosts.server.accept(hosts.listener).unwrap();
+    assert_eq!(hosts.server.recv(hosts.now, accepted, &mut [0; 20]), Ok(7), "it was sent again");
+}

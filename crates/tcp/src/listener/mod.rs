@@ -3,14 +3,16 @@
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use crate::connection::Request;
+use crate::connection::{Request, Steps};
 use crate::cookie;
 use crate::demux::registry::{Key, Paired, Registry};
+use crate::fast_open::{FastOpenCookie, FastOpenSecret};
 use crate::rules::ResetForm;
-use crate::{Connection, Envelope, Flags, FourTuple, Instant, Policy, Segment, State};
+use crate::{Connection, Envelope, Flags, FourTuple, IcmpError, Instant, Policy, Segment, State};
 
 mod answer;
 
@@ -43,6 +45,9 @@ pub struct ListenerOptions {
     /// Whether a connection is open only when it has brought text, or after this time
     /// (`TCP_DEFER_ACCEPT`).
     pub defer_accept: Option<Duration>,
+    /// Connections opened with text in the SYN whose handshake is not over, at the most; `None`: no Fast Open here
+    /// (`TCP_FASTOPEN`, RFC 7413 §5.1).
+    pub fast_open: Option<u32>,
 }
 
 impl Default for ListenerOptions {
@@ -54,8 +59,19 @@ impl Default for ListenerOptions {
             cookies: SynCookies::OnOverflow,
             abort_on_overflow: false,
             defer_accept: None,
+            fast_open: None,
         }
     }
+}
+
+/// What is made of a SYN with text or a Fast Open option.
+enum FastOpening {
+    /// An ordinary handshake.
+    Ordinary,
+    /// An ordinary handshake, and a cookie for the next time; whether by the option of the experiment.
+    Give(FastOpenCookie, bool),
+    /// The text is taken at once.
+    Trust,
 }
 
 /// What has happened to a listener, as `nstat` counts it.
@@ -87,6 +103,8 @@ pub struct Listener {
     counters: ListenerCounters,
     /// A cookie was sent not long ago: an ACK out of the blue may carry one back.
     cookie_sent_at: Option<Instant>,
+    /// Connections given away before their handshake was over.
+    fast_opening: u32,
 }
 
 impl Paired for Request {
@@ -105,6 +123,7 @@ impl Listener {
             accept_queue: VecDeque::new(),
             counters: ListenerCounters::default(),
             cookie_sent_at: None,
+            fast_opening: 0,
         }
     }
 
@@ -116,6 +135,21 @@ impl Listener {
     /// Its choices.
     pub const fn options(&self) -> &ListenerOptions {
         &self.options
+    }
+
+    /// Changes them, for what comes from now on.
+    pub(crate) const fn options_mut(&mut self) -> &mut ListenerOptions {
+        &mut self.options
+    }
+
+    /// Changes the choices of the connections that begin from now on.
+    pub(crate) fn set_policy(&mut self, policy: Arc<Policy>) {
+        self.policy = policy;
+    }
+
+    /// A connection that was opened with text in the SYN is out of the handshake.
+    pub(crate) const fn fast_opened(&mut self) {
+        self.fast_opening = self.fast_opening.saturating_sub(1);
     }
 
     /// What has happened to it.
@@ -213,7 +247,12 @@ impl Listener {
             }
             SynCookies::Off => false,
         };
-        let mut connection = self.listening(now);
+        let mut connection = Box::new(self.listening(now));
+        match self.fast_open(envelope, segment) {
+            FastOpening::Ordinary => {}
+            FastOpening::Give(cookie, experiment) => connection.give_cookie(cookie, experiment),
+            FastOpening::Trust => return self.open_at_once(now, connection, envelope, segment),
+        }
         connection.handle_segment(now, envelope, segment);
         if connection.state() != State::SynReceived {
             return Answer::from(now, &mut connection);
@@ -227,6 +266,63 @@ impl Listener {
         let answer = Answer::from(now, &mut connection);
         self.keep(now, &connection, now);
         answer
+    }
+
+    /// What a SYN has to say about Fast Open, and what is made of it (RFC 7413 §4.2.2).
+    fn fast_open(&self, envelope: &Envelope, segment: &Segment<'_>) -> FastOpening {
+        let choices = self.policy.fast_open;
+        let Some(most) = self.options.fast_open.filter(|_| choices.server) else {
+            return FastOpening::Ordinary;
+        };
+        let has_room = self.fast_opening < most;
+        if choices.server_without_cookie && !segment.text.is_empty() && has_room {
+            return FastOpening::Trust;
+        }
+        let Some((said, experiment)) = segment.options.fast_open_request() else {
+            return FastOpening::Ordinary;
+        };
+        let pair = FourTuple {
+            local_address: envelope.destination,
+            remote_address: envelope.source,
+            ..FourTuple::UNSPECIFIED
+        };
+        let secret = choices.secret.unwrap_or_else(|| FastOpenSecret::of_host(&self.policy.secret));
+        if !FastOpenCookie::is_valid(said, &pair, &secret) {
+            return FastOpening::Give(FastOpenCookie::make(&pair, &secret), experiment);
+        }
+        if has_room { FastOpening::Trust } else { FastOpening::Ordinary }
+    }
+
+    /// A SYN with a good cookie: the connection is the program's before the handshake is over.
+    fn open_at_once(
+        &mut self,
+        now: Instant,
+        mut connection: Box<Connection>,
+        envelope: &Envelope,
+        segment: &Segment<'_>,
+    ) -> Answer {
+        connection.trust_next_syn();
+        connection.handle_segment(now, envelope, segment);
+        let steps = *connection.steps();
+        if connection.state() != State::SynReceived {
+            return Answer::from(now, &mut connection);
+        }
+        self.fast_opening += 1;
+        Answer { segments: Vec::new(), opened: Some(connection), steps }
+    }
+
+    /// An ICMP error ends what is not open yet. Tells the rules that were applied.
+    pub(crate) fn handle_icmp(&mut self, now: Instant, pair: &FourTuple, error: IcmpError) -> Steps {
+        let key = self.requests.find(pair);
+        let Some((key, request)) = key.and_then(|key| Some((key, self.requests.get(key)?))) else {
+            return Steps::default();
+        };
+        let mut connection = request.expand(&self.policy);
+        connection.handle_icmp(now, error);
+        if connection.state() != State::SynReceived {
+            self.requests.remove(key);
+        }
+        *connection.steps()
     }
 
     /// Takes over a connection in SYN_RECV that came out of TIME_WAIT (RFC 6191).

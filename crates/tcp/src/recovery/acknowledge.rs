@@ -112,6 +112,8 @@ impl LossRecovery {
         );
         outcome.dsack = news.dsack.is_some();
 
+        outcome.delivered = news.delivered;
+
         self.end_probe(flight, now, ack, &news, &mut outcome);
         if ack.ece {
             // The network itself has said that it is congested: there is nothing to take back.

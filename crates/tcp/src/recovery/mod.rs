@@ -39,6 +39,21 @@ pub enum Sent {
     TailLossProbe,
 }
 
+/// What a sender is doing about losses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RecoveryPhase {
+    /// Nothing: all is well.
+    Open,
+    /// Something has arrived out of order.
+    Disorder,
+    /// The window is being reduced because of congestion the network has told of.
+    Reducing,
+    /// Fast recovery.
+    Recovery,
+    /// What a timeout took for lost is sent again.
+    Loss,
+}
+
 /// Which timer is running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecoveryTimer {
@@ -78,6 +93,8 @@ pub struct AckOutcome {
     pub newly_acked: u32,
     /// Bytes selectively acknowledged for the first time.
     pub newly_sacked: u32,
+    /// Bytes that are now known to have arrived and were not before.
+    pub delivered: u32,
     /// Bytes that are taken for lost from now on.
     pub newly_lost: u32,
     /// Whether the peer told of something that arrived twice (RFC 2883).
@@ -124,6 +141,8 @@ pub struct LossRecovery {
     handshake_timeouts: u8,
     established: bool,
     sack: bool,
+    /// Tail loss probes are sent.
+    probes: bool,
 }
 
 impl LossRecovery {
@@ -142,6 +161,7 @@ impl LossRecovery {
             handshake_timeouts: 0,
             established: false,
             sack: false,
+            probes: policy.tail_loss_probes,
         }
     }
 
@@ -459,6 +479,7 @@ impl LossRecovery {
     /// RFC 8985 §7.2: with SACK, outside of recovery, and while there are no holes.
     fn may_probe(&self, flight: &Flight) -> bool {
         self.sack
+            && self.probes
             && self.established
             && matches!(flight.phase, Phase::Open | Phase::Reducing)
             && flight.probe.is_none()
@@ -548,6 +569,23 @@ impl LossRecovery {
     /// Bytes taken for lost.
     pub fn lost(&self) -> u32 {
         self.flight.as_ref().map_or(0, |flight| flight.board.lost())
+    }
+
+    /// Bytes sent again and not acknowledged since.
+    pub fn retransmitted(&self) -> u32 {
+        self.flight.as_ref().map_or(0, |flight| flight.board.resent())
+    }
+
+    /// What the sender is doing about losses.
+    pub fn phase(&self) -> RecoveryPhase {
+        let Some(flight) = &self.flight else { return RecoveryPhase::Open };
+        match flight.phase {
+            Phase::Open if flight.duplicates > 0 || flight.board.sacked() > 0 => RecoveryPhase::Disorder,
+            Phase::Open => RecoveryPhase::Open,
+            Phase::Reducing => RecoveryPhase::Reducing,
+            Phase::Recovery => RecoveryPhase::Recovery,
+            Phase::Loss => RecoveryPhase::Loss,
+        }
     }
 
     /// Whether losses are being repaired, seen by acknowledgments or by a timeout.

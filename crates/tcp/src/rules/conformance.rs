@@ -58,7 +58,7 @@ const BESIDES: [(&str, &str, &str, &str); 28] = [
     ("RFC 6928", "Initial window", "ten segments", "policy"),
     ("RFC 6937", "Proportional rate reduction", "yes", "recovery/prr"),
     ("RFC 7323", "Window scaling, timestamps, PAWS", "yes", "connection"),
-    ("RFC 7413", "Fast Open", "cookies", "fast_open"),
+    ("RFC 7413", "Fast Open", "client and server, by policy", "fast_open, connection/fast_open, listener"),
     ("RFC 8985", "RACK and tail loss probe", "yes", "recovery"),
     ("RFC 9406", "HyStart++", "in CUBIC's first slow start", "congestion/hystart"),
     ("RFC 9438", "CUBIC", "yes", "congestion/cubic"),

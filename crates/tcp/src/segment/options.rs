@@ -7,6 +7,7 @@ use core::ops::Deref;
 use core::time::Duration;
 
 use crate::SeqNumber;
+use crate::fast_open::FastOpenCookie;
 
 /// The header's length is told in four bits, so options take at most 60 − 20 bytes.
 const MAX_LENGTH: usize = 40;
@@ -392,6 +393,27 @@ impl Options {
             _ => None,
         })
         .unwrap_or_default()
+    }
+
+    /// The last Fast Open cookie that can be one, and whether it came in the option of the experiment.
+    pub(crate) fn fast_open_cookie(&self) -> Option<(FastOpenCookie, bool)> {
+        self.last(|option| match option {
+            TcpOption::FastOpen(cookie) => FastOpenCookie::from_bytes(cookie).map(|cookie| (cookie, false)),
+            TcpOption::FastOpenExperiment(cookie) => {
+                FastOpenCookie::from_bytes(cookie).map(|cookie| (cookie, true))
+            }
+            _ => None,
+        })
+    }
+
+    /// What is said about Fast Open: the cookie, empty where one is asked for, and whether by the option of the
+    /// experiment.
+    pub(crate) fn fast_open_request(&self) -> Option<(&[u8], bool)> {
+        self.last(|option| match option {
+            TcpOption::FastOpen(cookie) => Some((cookie, false)),
+            TcpOption::FastOpenExperiment(cookie) => Some((cookie, true)),
+            _ => None,
+        })
     }
 
     /// The Fast Open cookie, of the standard's kind or the experiment's; empty where one is
