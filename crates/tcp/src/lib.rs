@@ -55,6 +55,8 @@ mod state;
 mod suggest;
 mod time;
 
+#[doc(hidden)]
+pub use connection::try_any_events;
 pub use connection::{CallError, Connection, ConnectionEvent, Envelope, IcmpError, Info, Steps, Transmit};
 pub use demux::Demux;
 pub use flags::{FlagRule, Flags, FlagsClass, Legality, ParseFlagsError, Verdict};

@@ -62,8 +62,7 @@ pub struct DelayedAck {
     pub min: Duration,
     /// The longest.
     pub max: Duration,
-    /// So many segments at the start of a connection, after a pause and after a loss are
-    /// acknowledged at once.
+    /// So many segments at the start of a connection and behind a gap are acknowledged at once.
     pub quick: u8,
 }
 
@@ -225,7 +224,7 @@ pub struct Policy {
     /// At least this long from one answer to an unacceptable segment to the next
     /// (`tcp_invalid_ratelimit`); zero: answer each.
     pub invalid_rate_limit: Duration,
-    /// Challenge ACKs a host sends in one second, over all connections (RFC 5961 §7).
+    /// Challenge ACKs a connection sends in one second (RFC 5961 §7).
     pub challenge_ack_limit: u32,
 }
 

@@ -36,6 +36,11 @@ fn packet_seeds_pass() {
     replay("packet", ip::try_any_bytes);
 }
 
+#[test]
+fn connection_seeds_pass() {
+    replay("connection", eleven_tcp::try_any_events);
+}
+
 fn options(list: &[TcpOption<'_>]) -> Options {
     let mut options = Options::EMPTY;
     for option in list {
@@ -127,6 +132,43 @@ fn write_fuzz_seeds() {
         let mut bytes = Vec::new();
         segment.emit([0; 4].into(), [0; 4].into(), &mut bytes);
         write("segment", name, &bytes);
+    }
+    // A policy, then calls by their number and segments by flags, numbers relative to the expected ones and shape.
+    let (syn, fin_ack, ack, rst) = (2, 17, 16, 4);
+    for (name, policy) in [("linux", [0, 0]), ("rfc", [1, 0]), ("keepalive", [0x72, 3])] {
+        let mut passive = policy.to_vec();
+        passive.extend([1, 11, syn, 0, 0, 0, 11, ack, 1, 0, 0, 2, 0, 9, 3, 0, 4]);
+        passive.extend([11, ack, 0, 0, 2, 0, 5, 3, 0, 5, 4, 11, fin_ack, 0, 0, 0, 7, 7]);
+        write("connection", &format!("{name}_passive"), &passive);
+        let mut active = policy.to_vec();
+        active.extend([0, 11, syn | ack, 0, 0, 4, 2, 1, 1, 8, 10, 0, 0, 0, 0, 0, 0, 2, 0x20, 0, 5, 7, 7, 7]);
+        active.extend([11, ack, 0, 0x80, 0, 9, 0, 2, 5, 0, 11, rst, 1, 0, 0, 11, rst, 0, 0, 0]);
+        write("connection", &format!("{name}_active"), &active);
+        let mut both = policy.to_vec();
+        both.extend([
+            0,
+            11,
+            syn,
+            0,
+            0,
+            0,
+            11,
+            syn | ack,
+            0xbf,
+            0,
+            0,
+            5,
+            11,
+            fin_ack,
+            0,
+            0,
+            0,
+            8,
+            0xff,
+            0xff,
+            15,
+        ]);
+        write("connection", &format!("{name}_simultaneous"), &both);
     }
     write("segment", "short_header", &[0; 19]);
     write("segment", "offset_beyond_end", &[0xff; 24]);

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::os::fd::AsFd;
-use std::time::Duration;
+use std::time::{Duration, Instant as Clock};
 
 use eleven_tcp::demux::Demux;
 use eleven_tcp::ip::{Received, emit_segment};
@@ -32,6 +32,7 @@ pub(crate) struct Tun {
     held_out: VecDeque<Vec<u8>>,
     buffer: Vec<u8>,
     packet: Vec<u8>,
+    start: Clock,
     /// The states that connections went through.
     pub(crate) seen: StateSet,
 }
@@ -62,6 +63,7 @@ impl Tun {
             held_out: VecDeque::new(),
             buffer: vec![0; 70_000],
             packet: Vec::with_capacity(70_000),
+            start: Clock::now(),
             seen: StateSet::EMPTY,
         })
     }
@@ -71,7 +73,10 @@ impl Tun {
     }
 
     /// Hands everything that has arrived to `demux`, and sends what it answers at once.
-    pub(crate) fn receive_all(&mut self, now: Instant, demux: &mut Demux) -> Result<(), String> {
+    ///
+    /// Each packet has its own time: loss recovery compares them within one round trip, and that is
+    /// some ten microseconds here.
+    pub(crate) fn receive_all(&mut self, demux: &mut Demux) -> Result<(), String> {
         for _ in 0..256 {
             let length = match rustix::io::read(self.device.as_fd(), &mut self.buffer) {
                 Ok(length) => length,
@@ -85,17 +90,18 @@ impl Tun {
                 self.held_in = Some(self.buffer[..length].to_vec());
                 continue;
             }
-            self.take(now, demux, length);
+            self.take(demux, length);
             if let Some(held) = self.held_in.take() {
                 self.buffer[..held.len()].copy_from_slice(&held);
-                self.take(now, demux, held.len());
+                self.take(demux, held.len());
             }
-            self.send_all(now, demux)?;
+            self.send_all(demux)?;
         }
         Ok(())
     }
 
-    fn take(&mut self, now: Instant, demux: &mut Demux, length: usize) {
+    fn take(&mut self, demux: &mut Demux, length: usize) {
+        let now = self.now();
         let skip = if self.offload { VIRTIO } else { 0 };
         let bytes = &self.buffer[skip..length];
         match Received::parse(bytes) {
@@ -119,8 +125,10 @@ impl Tun {
         }
     }
 
-    pub(crate) fn send_all(&mut self, now: Instant, demux: &mut Demux) -> Result<(), String> {
-        while let Some(out) = demux.poll_transmit(now) {
+    pub(crate) fn send_all(&mut self, demux: &mut Demux) -> Result<(), String> {
+        loop {
+            let now = self.now();
+            let Some(out) = demux.poll_transmit(now) else { return Ok(()) };
             self.packet.clear();
             if self.offload {
                 self.packet.resize(VIRTIO, 0);
@@ -145,7 +153,11 @@ impl Tun {
                 self.write()?;
             }
         }
-        Ok(())
+    }
+
+    /// The time of this host.
+    pub(crate) fn now(&self) -> Instant {
+        Instant::from_secs(1).plus_micros(self.start.elapsed().as_micros() as u64)
     }
 
     /// The kernel cuts the segment, and sums each part from the pseudo-header on.

@@ -90,7 +90,6 @@ pub(crate) struct Stack {
     demux: Demux,
     listeners: [(ListenerId, u16); 3],
     programs: Vec<Program>,
-    start: Clock,
     source_bytes: u64,
 }
 
@@ -108,18 +107,11 @@ impl Stack {
             (demux.listen(at, ListenerOptions::default()).expect("ports are free"), port)
         };
         let listeners = [listen(SINK), listen(SOURCE), listen(HTTP)];
-        Ok(Self {
-            tun,
-            demux,
-            listeners,
-            programs: Vec::new(),
-            start: Clock::now(),
-            source_bytes: options.bytes,
-        })
+        Ok(Self { tun, demux, listeners, programs: Vec::new(), source_bytes: options.bytes })
     }
 
     fn now(&self) -> Instant {
-        Instant::from_secs(1).plus_micros(self.start.elapsed().as_micros() as u64)
+        self.tun.now()
     }
 
     /// Connects and runs one program until the kernel's side has finished; tells how many seconds that took.
@@ -164,7 +156,7 @@ impl Stack {
         // The kernel's FIN waits in the device, unread, when ours leaves.
         peer.close_and_wait()?;
         self.demux.close(self.now(), id).map_err(|error| error.to_string())?;
-        self.tun.send_all(self.now(), &mut self.demux)?;
+        self.tun.send_all(&mut self.demux)?;
         while self.demux.connection(id).is_some() {
             self.turn(Duration::from_millis(10))?;
             limit(start, 0)?;
@@ -174,8 +166,8 @@ impl Stack {
 
     /// Takes what has arrived, lets programs work, sends what is to be sent, and waits for more.
     pub(crate) fn turn(&mut self, longest: Duration) -> Result<(), String> {
+        self.tun.receive_all(&mut self.demux)?;
         let now = self.now();
-        self.tun.receive_all(now, &mut self.demux)?;
         self.demux.handle_timeout(now);
         while let Some(event) = self.demux.poll_event() {
             if let DemuxEvent::Incoming(listener) = event {
@@ -202,7 +194,7 @@ impl Stack {
         if let Some(error) = failed {
             return Err(error);
         }
-        self.tun.send_all(now, &mut self.demux)?;
+        self.tun.send_all(&mut self.demux)?;
         let wait = self.demux.poll_timeout().map_or(longest, |next| next.duration_since(now).min(longest));
         self.tun.wait(wait)
     }

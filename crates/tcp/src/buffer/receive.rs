@@ -36,6 +36,7 @@ pub(crate) struct Inserted {
 ///
 /// What has been received once is not overwritten: whoever sends other text for the same
 /// numbers changes nothing.
+#[derive(Clone)]
 pub(crate) struct ReceiveBuffer {
     ring: Ring,
     limit: u32,
@@ -44,10 +45,10 @@ pub(crate) struct ReceiveBuffer {
 
 /// Sorted by start, disjoint, not touching. In a box of its own: most connections have none most
 /// of the time.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Stretches(Option<Box<Held>>);
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Held {
     list: Vec<Stretch>,
 }

@@ -9,7 +9,7 @@ use crate::segment::Text;
 ///
 /// Positions count from the head. The ring does not know which bytes mean something: its
 /// owner does.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Ring {
     bytes: Box<[u8]>,
     head: u32,

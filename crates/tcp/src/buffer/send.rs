@@ -5,6 +5,7 @@ use crate::segment::Text;
 
 /// Text from the first unacknowledged byte on: sent and unsent alike, because both have to
 /// stay until the peer acknowledges them.
+#[derive(Clone)]
 pub(crate) struct SendBuffer {
     ring: Ring,
 }

@@ -63,6 +63,10 @@ impl Connection {
         let mut text = ack.offset_from(self.send.unacknowledged);
         if !self.send.syn_acknowledged {
             self.send.syn_acknowledged = true;
+            if self.state.is_synchronized() {
+                // Closed in SYN_RECV: nobody is told that it is open, but it is.
+                self.established();
+            }
             self.due.handshake = false;
             self.settle_syn_text(ack);
             text -= 1;
@@ -74,6 +78,7 @@ impl Connection {
         self.text_out.consume(text);
         self.count(|counters| counters.acknowledged += u64::from(text));
         self.timers.persist_probes = 0;
+        self.timers.persist_backoff = 0;
         self.timers.persist = Deadline::NONE;
         if self.program.wants_room && self.text_out.free(self.send_limit()) >= self.send_limit() / 3 {
             self.program.wants_room = false;
@@ -106,10 +111,12 @@ impl Connection {
         send.window_ack = segment.ack;
     }
 
-    /// An open window needs no probes; an answer to a probe shows a living peer.
+    /// An open window needs no probes. An answer to a probe shows a living peer, but asking it more often
+    /// is of no use (RFC 9293 §3.8.6.1, SHLD-30).
     const fn after_window_update(&mut self, before: u32) {
         self.timers.persist_probes = 0;
         if self.send.window > before {
+            self.timers.persist_backoff = 0;
             self.timers.persist = Deadline::NONE;
         }
     }

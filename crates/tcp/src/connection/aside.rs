@@ -8,7 +8,7 @@ use super::reply::Reply;
 use crate::Instant;
 
 /// What stands aside; nothing for most connections.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Aside {
     /// A segment that answers another without being part of the connection: a reset, mostly.
     reply: Option<Reply>,
@@ -44,8 +44,12 @@ impl Connection {
         self.aside_mut().reply = Some(reply);
     }
 
+    pub(super) fn reply(&self) -> Option<&Reply> {
+        self.aside.as_ref()?.reply.as_ref()
+    }
+
     pub(super) fn has_reply(&self) -> bool {
-        self.aside.as_ref().is_some_and(|aside| aside.reply.is_some())
+        self.reply().is_some()
     }
 
     pub(super) fn fast_open(&self) -> Option<&FastOpen> {

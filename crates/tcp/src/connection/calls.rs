@@ -55,11 +55,11 @@ impl Connection {
     /// [`CallError::WouldBlock`] if there is no room; otherwise if the state takes no text any more.
     pub fn send(&mut self, now: Instant, text: &[u8]) -> Result<usize, CallError> {
         self.steps.clear();
-        self.step(now, Event::Send, self.call_facts(), None)?;
-        let linux_listener = self.state == State::Listen || self.state == State::Closed;
-        if linux_listener {
-            return Err(self.failure_of_call());
+        let result = self.step(now, Event::Send, self.call_facts(), None);
+        if matches!(self.state, State::Listen | State::Closed) {
+            return Err(self.failure_of_call(result));
         }
+        result?;
         let taken = self.text_out.write(text, self.send_limit());
         if taken > 0 {
             self.push_at_end();
@@ -94,9 +94,13 @@ impl Connection {
                 let closing = Err(CallError::Failed(Failure::ConnectionClosing));
                 return if self.policy.is_linux() { Ok(0) } else { closing };
             }
+            if matches!(self.state, State::Listen | State::Closed)
+                && (result.is_err() || self.failure.is_some())
+            {
+                return Err(self.failure_of_call(result));
+            }
             result?;
             return match self.state {
-                State::Closed | State::Listen => Err(self.failure_of_call()),
                 _ if self.receive.fin_received => Ok(0),
                 _ => Err(CallError::WouldBlock),
             };
@@ -189,8 +193,10 @@ impl Connection {
         }
     }
 
-    fn failure_of_call(&self) -> CallError {
-        CallError::Failed(self.failure.unwrap_or(Failure::ConnectionDoesNotExist))
+    /// What ended the connection, or what the rule says.
+    fn failure_of_call(&self, result: Result<(), CallError>) -> CallError {
+        let rule = result.err().unwrap_or(CallError::Failed(Failure::ConnectionDoesNotExist));
+        self.failure.filter(|_| self.state == State::Closed).map_or(rule, CallError::Failed)
     }
 
     /// The program has read: the window may open, and grow where the program keeps up.

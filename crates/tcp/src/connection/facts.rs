@@ -79,7 +79,11 @@ impl Connection {
         } else if window.size == 0 {
             segment.seq == next
         } else {
+            // An empty segment at the right edge comes from a peer whose window is all in flight. Its
+            // acknowledgment counts (`tcp_sequence`): where it was refused, two such peers whose text was
+            // lost would answer each other's answers.
             window.accepts(segment.seq, segment.len())
+                || (segment.is_empty() && segment.seq == next + window.size)
         };
         // RFC 7323 §5.3: RST is not subject to PAWS.
         let acceptable = acceptable && (flags.contains(Flags::RST) || !self.is_older(now, segment));

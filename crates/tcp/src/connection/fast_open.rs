@@ -10,6 +10,7 @@ use crate::{Flags, FourTuple, Instant, Segment, SeqNumber, State};
 const OPTION_SPACE: u16 = 40;
 
 /// One end's part in a Fast Open, kept only while the handshake lasts.
+#[derive(Clone)]
 pub(super) struct FastOpen {
     /// What the option says; `None`: there is none. Without a cookie it asks for one.
     option: Option<Say>,

@@ -129,7 +129,8 @@ impl Connection {
         // Less than R2's hundred seconds would give up too soon (RFC 9293 §3.8.3), and nobody waits longer than a day.
         const LEAST: Duration = Duration::from_secs(100);
         const MOST: Duration = Duration::from_secs(24 * 3_600);
-        let local = self.policy.user_timeout.unwrap_or_default();
+        // Who waits without a limit waits longer than anybody asks for.
+        let Some(local) = self.policy.user_timeout else { return };
         self.policy_mut().user_timeout = Some(local.max(remote).clamp(LEAST, MOST));
     }
 
@@ -140,16 +141,18 @@ impl Connection {
         self.begin_counting(now);
         self.count(|counters| counters.text_heard_at = now);
         self.receive.read_since = now.as_millis() as u32;
-        if !self.is_fast_opened() {
-            self.begin_sending();
-        }
+        self.established();
         if self.text_in.readable() > 0 {
             self.events.note(Events::READABLE);
         }
     }
 
-    /// The maximum segment size is known: text may be sent.
-    fn begin_sending(&mut self) {
+    /// Our SYN is acknowledged: from now on the network's limits count.
+    pub(super) fn established(&mut self) {
+        if self.is_fast_opened() && self.state != State::Listen {
+            // They have counted since text came with the SYN.
+            return;
+        }
         let mss = u32::from(self.segment_size());
         self.recovery.established(mss, self.agreed.sack, self.agreed.timestamps, &self.policy);
     }
@@ -247,6 +250,6 @@ impl Connection {
         } else {
             Events::WRITABLE
         });
-        self.begin_sending();
+        self.established();
     }
 }

@@ -64,6 +64,8 @@ mod calls;
 mod compact;
 mod facts;
 mod fast_open;
+mod fingerprint;
+mod fuzz;
 mod handshake;
 mod icmp;
 mod info;
@@ -77,6 +79,8 @@ mod types;
 
 pub use aside::Counters;
 pub(crate) use compact::{Request, TimeWaitRecord};
+#[doc(hidden)]
+pub use fuzz::try_any_events;
 pub use icmp::IcmpError;
 pub use info::{Info, Phase};
 pub(crate) use reply::Reply;
@@ -89,6 +93,7 @@ use types::{Events, Held};
 ///
 /// It keeps no memory for text or for what is in flight unless there is some, so that a host
 /// can have a great many that are idle.
+#[derive(Clone)]
 pub struct Connection {
     policy: Arc<Policy>,
     pair: FourTuple,
@@ -113,6 +118,7 @@ pub struct Connection {
 }
 
 /// The send sequence variables of RFC 9293 §3.3.1.
+#[derive(Clone)]
 struct SendVariables {
     /// ISS.
     initial: SeqNumber,
@@ -145,6 +151,7 @@ struct SendVariables {
 }
 
 /// The receive sequence variables of RFC 9293 §3.3.1.
+#[derive(Clone)]
 struct ReceiveVariables {
     /// IRS.
     initial: SeqNumber,
@@ -194,7 +201,7 @@ struct Agreed {
 }
 
 /// What has to be put on the wire.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Due {
     /// A SYN or SYN+ACK, for the first time or once more.
     handshake: bool,
@@ -214,6 +221,7 @@ struct Due {
 }
 
 /// When something has to happen, whether or not anything arrives.
+#[derive(Clone)]
 struct Timers {
     /// The delayed ACK.
     ack: Deadline,
@@ -231,11 +239,13 @@ struct Timers {
     /// Challenge ACKs sent in the second of that answer.
     challenges: u16,
     persist_probes: u8,
+    /// How often the interval between window probes has doubled.
+    persist_backoff: u8,
     keepalive_probes: u8,
 }
 
 /// What the program has done.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Program {
     /// It reads no more and has let go of the connection: close(), not shutdown().
     gone: bool,
@@ -307,6 +317,7 @@ impl Connection {
                 invalid_answered: Deadline::NONE,
                 challenges: 0,
                 persist_probes: 0,
+                persist_backoff: 0,
                 keepalive_probes: 0,
             },
             program: Program { keepalive: policy.keepalive.is_some(), ..Program::default() },

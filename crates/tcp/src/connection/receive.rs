@@ -4,7 +4,7 @@ use super::step::Arrival;
 use super::types::{Envelope, Held};
 use super::{Connection, facts};
 use crate::rules::{Condition, Event, Facts};
-use crate::{Deadline, Ecn, Flags, Instant, Segment, SeqNumber, State};
+use crate::{Deadline, Ecn, Flags, Instant, Segment, State};
 
 impl Connection {
     /// Takes a segment that has arrived for this connection. The caller has found the connection by
@@ -35,7 +35,8 @@ impl Connection {
         if self.agreed.timestamps
             && segment.seq.le(self.receive.acknowledged)
             && let Some(timestamps) = segment.options.timestamps()
-            && SeqNumber(timestamps.value).ge(SeqNumber(self.receive.timestamp))
+            // Newer, or the last one is so old that it proves nothing (RFC 7323 §5.5).
+            && !self.is_older(now, segment)
         {
             self.receive.timestamp = timestamps.value;
             self.receive.timestamp_at = facts::seconds(now);
@@ -59,7 +60,6 @@ impl Connection {
             && !segment.text.is_empty()
             && !segment.flags.intersects(Flags::SYN | Flags::RST)
             && segment.seq.lt(self.receive.next)
-            && segment.seq.ge(self.receive.initial)
         {
             let end = (segment.seq + segment.text.len() as u32).earlier(self.receive.next);
             self.receive.duplicate = crate::SackBlock { start: segment.seq, end };
@@ -100,7 +100,9 @@ impl Connection {
             .set(Condition::PassiveOpen, self.is_back_to_listen())
             .set(Condition::AcksOurFin, self.send.fin_sent && self.send.unacknowledged == self.send.next);
             // It acknowledges nothing new and brings no window: that was in the segment that came.
+            let window = (self.send.window, self.send.window_seq, self.send.window_ack);
             let _ = self.step(now, Event::Segment, facts, Some(&Arrival { envelope, segment: &fin, facts }));
+            (self.send.window, self.send.window_seq, self.send.window_ack) = window;
         }
     }
 
@@ -231,7 +233,8 @@ impl Connection {
     /// worth telling (RFC 9293 §3.8.6.2.2, the receiver's part against the silly window).
     pub(super) fn window_to_offer(&self) -> u32 {
         let announced = self.receive.edge.offset_from(self.receive.next);
-        let free = self.text_in.free();
+        // No more than sixteen bits can tell.
+        let free = self.text_in.free().min(u32::from(u16::MAX) << self.agreed.receive_scale);
         let worth = (self.text_in.limit() / 2).min(u32::from(self.receive.segment_size)).max(1);
         if free >= announced.saturating_add(worth) { free } else { announced }
     }
@@ -240,13 +243,14 @@ impl Connection {
     pub(super) fn announce_window(&mut self) -> u16 {
         let scale = self.agreed.receive_scale;
         let offered = self.window_to_offer();
-        // Rounded up where rounding down would take back what was announced.
         let announced = self.receive.edge.offset_from(self.receive.next);
         let mut field = (offered >> scale).min(u32::from(u16::MAX));
-        if (field << scale) < announced && field < u32::from(u16::MAX) {
+        // Rounding down seems to take back a little of what was announced (RFC 7323 §2.4): rounded up where there is
+        // memory for it. Otherwise the right edge stays where it is, and the peer is told less than that.
+        let up = (field + 1) << scale;
+        if (field << scale) < announced && field < u32::from(u16::MAX) && up <= self.text_in.free() {
             field += 1;
         }
-        // A field that says more than there is room for is not announced beyond the memory.
         let edge = self.receive.next + (field << scale);
         self.receive.edge = self.receive.edge.later(edge);
         field as u16

@@ -66,6 +66,11 @@ impl Connection {
         match circumstance {
             Circumstance::Always => true,
             Circumstance::Orphaned => self.program.gone,
+            Circumstance::OrphanedAndAhead => {
+                let window = self.receive_window();
+                self.program.gone
+                    && segment.is_some_and(|segment| segment.seq.in_window(window.next, window.size))
+            }
             Circumstance::TimeWaitProtected => self.policy.protect_time_wait,
             Circumstance::AtPeersFin => segment.is_some_and(|segment| segment.seq + 1 == self.receive.next),
             Circumstance::SynRepeated => segment.is_some_and(|segment| {
@@ -168,8 +173,19 @@ impl Connection {
     fn create(&mut self, now: Instant) {
         self.timers.heard = now;
         self.begin_counting(now);
+        self.set_fast_open(None);
+        self.agreed.fast_open = false;
+        self.timers.keepalive_probes = 0;
+        self.timers.persist_probes = 0;
         self.failure = None;
         self.events = Events::default();
+        // What the last connection had received, and what its program had done, is not this one's.
+        self.text_in.clear();
+        self.receive.fin_received = false;
+        self.send.path_mtu = self.policy.mtu;
+        let last = core::mem::take(&mut self.program);
+        self.program.may_reopen = last.may_reopen;
+        self.program.keepalive = last.keepalive;
     }
 
     /// Deletes the TCB: all queues are flushed and no timer runs (RFC 9293 §3.10.7.4). What was

@@ -105,8 +105,13 @@ impl Connection {
             _ if self.program.gone => policy.orphan_retries,
             _ => policy.retries,
         };
-        let _ = now;
-        self.recovery.backoffs() >= retries
+        // A peer that has closed its window over what is in flight, and says so again and again, is alive
+        // (RFC 9293 §3.8.6, §3.8.6.1).
+        let refuses = self.send.window == 0
+            && self.state.is_synchronized()
+            && !self.program.gone
+            && now.duration_since(self.timers.heard) <= self.recovery.rto();
+        !refuses && self.recovery.backoffs() >= retries
     }
 
     fn on_persist_timer(&mut self, now: Instant) {
@@ -114,11 +119,14 @@ impl Connection {
         let retries = if self.program.gone { self.policy.orphan_retries } else { self.policy.retries };
         // RFC 9293 §3.8.6.1: a peer that answers may keep its window closed for ever; answers
         // count the probes from zero again.
-        if probes >= retries {
+        // For an orphan nobody would keep them (`tcp_orphan_retries`).
+        let orphaned = self.program.gone && self.policy.is_linux();
+        if probes >= retries || (orphaned && self.timers.persist_backoff >= retries) {
             let _ = self.step(now, Event::RetransmissionsExhausted, self.call_facts(), None);
             return;
         }
         self.timers.persist_probes = probes.saturating_add(1);
+        self.timers.persist_backoff = self.timers.persist_backoff.saturating_add(1);
         if self.send.window > 0 {
             // There is a window, only too small to be worth a segment: the override of §3.8.6.2.1.
             self.due.small_text = true;
@@ -129,19 +137,22 @@ impl Connection {
     /// How long until the next window probe: the retransmission timeout, doubled each time.
     pub(super) fn persist_interval(&self) -> Duration {
         let policy = &self.policy;
-        let doubled = self.recovery.rto().saturating_mul(1 << self.timers.persist_probes.min(16));
-        doubled.clamp(policy.rto.min, policy.rto.max)
+        let doubled = self.recovery.rto().saturating_mul(1 << self.timers.persist_backoff.min(16));
+        doubled.max(policy.rto.min).min(policy.rto.max)
     }
 
     /// The user timeout counts from the oldest text the peer has not acknowledged (RFC 9293 §3.10.8).
     fn user_deadline(&self) -> Option<Instant> {
         let timeout = self.policy.user_timeout?;
-        self.recovery.first_unacked_sent_at().map(|sent| sent + timeout)
+        let sent = self.recovery.first_unacked_sent_at()?;
+        // A closed window is no silence.
+        let since = if self.send.window == 0 { sent.max(self.timers.heard) } else { sent };
+        Some(since + timeout)
     }
 
     /// Keepalive counts from the last sign of life, and only while nothing is outstanding: else the
     /// retransmission timer finds out.
-    fn keepalive_deadline(&self) -> Option<Instant> {
+    pub(super) fn keepalive_deadline(&self) -> Option<Instant> {
         let keepalive = self.policy.keepalive.filter(|_| self.program.keepalive)?;
         if !Event::KeepaliveTimeout.possible_in().contains(self.state)
             || self.send.unacknowledged != self.send.next
@@ -155,10 +166,17 @@ impl Connection {
 
     fn on_keepalive_timer(&mut self, now: Instant) {
         let Some(keepalive) = self.policy.keepalive else { return };
+        if let Some(due) = self.keepalive_deadline() {
+            // Who comes late, after a suspension say, has not given the peer time to answer meanwhile.
+            self.timers.heard += now.duration_since(due);
+        }
         // TCP_USER_TIMEOUT takes the place of the number of probes (RFC 5482 §3, Linux).
         let silent = now.duration_since(self.timers.heard);
         let exhausted = match self.policy.user_timeout.filter(|_| self.policy.is_linux()) {
-            Some(timeout) => silent >= timeout && self.timers.keepalive_probes > 0,
+            Some(timeout) => {
+                let probes = self.timers.keepalive_probes;
+                (silent >= timeout && probes > 0) || probes == u8::MAX
+            }
             None => self.timers.keepalive_probes >= keepalive.probes,
         };
         let event = if exhausted { Event::KeepaliveExhausted } else { Event::KeepaliveTimeout };

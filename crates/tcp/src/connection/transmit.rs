@@ -104,7 +104,9 @@ impl Connection {
 
     /// Everything after the opening: lost text, new text, FIN, probes, ACKs, in this order.
     fn plan_open(&mut self, now: Instant) -> Option<Plan> {
-        let opening = self.state == State::SynReceived && !self.is_fast_opened();
+        // Linux lets neither text nor FIN leave before our SYN is acknowledged, even in FIN_WAIT1.
+        let waits = self.policy.is_linux() && !self.send.syn_acknowledged;
+        let opening = (self.state == State::SynReceived || waits) && !self.is_fast_opened();
         if !opening && let Some(plan) = self.plan_text(now) {
             return Some(plan);
         }
@@ -120,7 +122,10 @@ impl Connection {
             // An ACK that is due still goes out: the peer takes nothing from an old number.
             return Some(self.plan_ack(seq, false));
         }
-        self.due.ack.then(|| self.plan_ack(self.send.next, true))
+        // Behind a window that has shrunk the peer would not accept it (RFC 9293 §3.8.6).
+        let una = self.send.unacknowledged;
+        let seq = self.send.next.earlier(una + self.send.window).later(una);
+        self.due.ack.then(|| self.plan_ack(seq, true))
     }
 
     fn plan_ack(&self, seq: SeqNumber, acknowledges: bool) -> Plan {
@@ -232,7 +237,8 @@ impl Connection {
             self.due.handshake = true;
             return self.plan_handshake(now);
         }
-        let room = self.segment_room().max(self.policy.segmentation_offload);
+        // A lost range is one segment at the most; nobody cuts it.
+        let room = self.segment_room();
         let fin_at = self.send.next - 1;
         let mut end = end.earlier(start + room);
         let mut text = end.offset_from(start);
@@ -349,8 +355,13 @@ impl Connection {
         }
         if unsent <= usable {
             // All of it fits. Linux waits only while a small segment is on its way (Minshall).
-            let waits =
-                if self.policy.is_linux() { self.send.small_end.gt(self.send.unacknowledged) } else { !idle };
+            let waits = if self.policy.is_linux() {
+                self.send.small_end.gt(self.send.unacknowledged)
+                    // After two gigabytes of full segments an old one would look as if it lay ahead.
+                    && self.send.small_end.le(self.send.next)
+            } else {
+                !idle
+            };
             return fin || !self.policy.nagle || !waits;
         }
         if text < usable {

@@ -141,8 +141,6 @@ struct Entry {
     ready: bool,
     /// It stands in the queue of those that have events.
     eventful: bool,
-    /// No program has it yet: it waits in an accept queue.
-    waiting: bool,
     /// The listener that opened it with text in the SYN, until the handshake is over.
     fast_opening: Option<ListenerId>,
 }
@@ -279,7 +277,7 @@ impl Demux {
     /// Closes a listener. Connections that nobody has accepted are reset.
     pub fn close_listener(&mut self, now: Instant, id: ListenerId) {
         let Some(mut listener) = self.listeners.get_mut(id.0 as usize).and_then(Option::take) else { return };
-        // Fast Open: what is left of its handshakes concerns no listener any more.
+        self.incoming.retain(|incoming| *incoming != id);
         for key in listener.take_queue() {
             let _ = self.call(now, ConnectionId(key), |connection| connection.abort(now));
         }
@@ -288,9 +286,6 @@ impl Demux {
     /// Takes a connection that a listener has opened.
     pub fn accept(&mut self, id: ListenerId) -> Option<ConnectionId> {
         let key = self.listeners.get_mut(id.0 as usize)?.as_mut()?.take_accepted()?;
-        if let Some(entry) = self.connections.get_mut(key) {
-            entry.waiting = false;
-        }
         Some(ConnectionId(key))
     }
 
@@ -395,7 +390,7 @@ impl Demux {
             self.steps = Steps::of(State::TimeWait, Event::ActiveOpen);
             connection.begin_at(record.next_initial());
         }
-        ConnectionId(self.add(connection, false))
+        ConnectionId(self.add(connection))
     }
 
     fn is_free(&self, now: Instant, pair: &FourTuple) -> bool {
@@ -482,16 +477,12 @@ impl Demux {
         let hash = registry::hash(&self.policy.secret, &pair);
         if let Some(key) = self.connections.find_hashed(&pair, hash) {
             let waits = self.connection(ConnectionId(key)).is_some_and(|it| it.state() == State::TimeWait);
-            if waits
-                && self.find_listener(pair.local()).is_some()
-                && let Some(entry) = self.connections.get_mut(key)
-            {
-                entry.connection.set_may_reopen(true);
-                if entry.connection.would_reopen(now, segment) {
+            let may_reopen = waits && self.find_listener(pair.local()).is_some();
+            if let Some(entry) = self.connections.get_mut(key) {
+                entry.connection.set_may_reopen(may_reopen);
+                if may_reopen && entry.connection.would_reopen(now, segment) {
                     return self.give_way(now, key, envelope, segment);
                 }
-            }
-            if let Some(entry) = self.connections.get_mut(key) {
                 entry.connection.handle_segment(now, envelope, segment);
                 self.steps = *entry.connection.steps();
             }
@@ -546,7 +537,7 @@ impl Demux {
         }
         if let Some(connection) = answer.opened {
             let opening = connection.state() == State::SynReceived;
-            let key = self.add(connection, true);
+            let key = self.add(connection);
             if let Some(entry) = self.connections.get_mut(key) {
                 entry.fast_opening = opening.then_some(id);
             }
@@ -696,14 +687,9 @@ impl Demux {
         position(&exact).or_else(|| position(&any)).map(|index| ListenerId(index as u32))
     }
 
-    fn add(&mut self, connection: Box<Connection>, waiting: bool) -> Key {
-        let key = self.connections.insert(Entry {
-            connection,
-            ready: true,
-            eventful: false,
-            waiting,
-            fast_opening: None,
-        });
+    fn add(&mut self, connection: Box<Connection>) -> Key {
+        let key =
+            self.connections.insert(Entry { connection, ready: true, eventful: false, fast_opening: None });
         self.ready.push_back(key);
         key
     }

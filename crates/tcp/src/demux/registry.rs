@@ -19,6 +19,8 @@ struct Slot<T> {
     value: Option<T>,
     /// Counts the values that have been here, so that an old key does not find a new one.
     generation: u32,
+    /// Half of the pair's hash, so that leaving and growing the table cost none.
+    hash: u32,
 }
 
 /// Where something stands in a [`Registry`], as long as it is there.
@@ -58,16 +60,15 @@ impl<T: Paired> Registry<T> {
     pub(crate) fn insert(&mut self, value: T) -> Key {
         let hash = hash(&self.secret, &value.pair());
         let index = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot { value: None, generation: 0 });
+            self.slots.push(Slot { value: None, generation: 0, hash: 0 });
             (self.slots.len() - 1) as u32
         });
         let slot = &mut self.slots[index as usize];
         slot.value = Some(value);
+        slot.hash = hash;
         let generation = slot.generation;
-        let (slots, secret) = (&self.slots, &self.secret);
-        self.table.insert_unique(hash, index, |index| {
-            slots[*index as usize].value.as_ref().map_or(0, |value| self::hash(secret, &value.pair()))
-        });
+        let slots = &self.slots;
+        self.table.insert_unique(spread(hash), index, |index| spread(slots[*index as usize].hash));
         Key { index, generation }
     }
 
@@ -77,11 +78,11 @@ impl<T: Paired> Registry<T> {
     }
 
     /// The same with the pair's [`hash`] under the same secret.
-    pub(crate) fn find_hashed(&self, pair: &FourTuple, hash: u64) -> Option<Key> {
+    pub(crate) fn find_hashed(&self, pair: &FourTuple, hash: u32) -> Option<Key> {
         let slots = &self.slots;
         let same =
             |index: &u32| slots[*index as usize].value.as_ref().is_some_and(|value| value.pair() == *pair);
-        let index = *self.table.find(hash, same)?;
+        let index = *self.table.find(spread(hash), same)?;
         Some(Key { index, generation: slots[index as usize].generation })
     }
 
@@ -122,8 +123,11 @@ impl<T: Paired> Registry<T> {
 
     /// Takes the value out of the table: its pair is free, but it is still there.
     pub(crate) fn unlink(&mut self, key: Key) {
-        let Some(pair) = self.get(key).map(Paired::pair) else { return };
-        let found = self.table.find_entry(hash(&self.secret, &pair), |index| *index == key.index);
+        if self.get(key).is_none() {
+            return;
+        }
+        let hash = self.slots[key.index as usize].hash;
+        let found = self.table.find_entry(spread(hash), |index| *index == key.index);
         if let Ok(entry) = found {
             entry.remove();
         }
@@ -157,7 +161,7 @@ impl<T: Paired> Registry<T> {
 
 /// SipHash-1-3 of the pair.
 #[inline]
-pub(crate) fn hash(secret: &Secret, pair: &FourTuple) -> u64 {
+pub(crate) fn hash(secret: &Secret, pair: &FourTuple) -> u32 {
     let hasher = SipHasher13::new_with_key(&secret.0);
     let ports = (u32::from(pair.local_port) << 16 | u32::from(pair.remote_port)).to_ne_bytes();
     if let (IpAddr::V4(local), IpAddr::V4(remote)) = (pair.local_address, pair.remote_address) {
@@ -165,7 +169,7 @@ pub(crate) fn hash(secret: &Secret, pair: &FourTuple) -> u64 {
         input[..4].copy_from_slice(&ports);
         input[4..8].copy_from_slice(&local.octets());
         input[8..].copy_from_slice(&remote.octets());
-        return hasher.hash(&input);
+        return hasher.hash(&input) as u32;
     }
     let mut input = [0; 36];
     input[..4].copy_from_slice(&ports);
@@ -177,5 +181,11 @@ pub(crate) fn hash(secret: &Secret, pair: &FourTuple) -> u64 {
         };
         input[place..place + 16].copy_from_slice(&octets);
     }
-    hasher.hash(&input)
+    hasher.hash(&input) as u32
+}
+
+/// The table looks at both ends of a hash of 64 bits.
+#[inline]
+const fn spread(hash: u32) -> u64 {
+    (hash as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }

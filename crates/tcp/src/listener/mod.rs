@@ -197,7 +197,7 @@ impl Listener {
         &mut self,
         now: Instant,
         pair: FourTuple,
-        hash: u64,
+        hash: u32,
         envelope: &Envelope,
         segment: &Segment<'_>,
     ) -> Answer {
@@ -324,6 +324,10 @@ impl Listener {
 
     /// Takes over a connection in SYN_RECV that came out of TIME_WAIT (RFC 6191).
     pub(crate) fn adopt(&mut self, now: Instant, connection: &mut Connection) -> Answer {
+        if self.is_full() || self.requests.len() >= self.options.syn_backlog as usize {
+            self.counters.dropped += 1;
+            return Answer::default();
+        }
         let answer = Answer::from(now, connection);
         self.keep(now, connection, now);
         answer
@@ -386,13 +390,19 @@ impl Listener {
     ) -> Option<Answer> {
         // Cookies are good for two minutes; without one out there, no ACK is worth the hash.
         let sent_at = self.cookie_sent_at?;
-        if now.duration_since(sent_at) > cookie::LIFETIME || self.is_full() {
+        if now.duration_since(sent_at) > cookie::LIFETIME {
             return None;
         }
         let Some(request) = Request::from_cookie(&self.policy, now, pair, segment) else {
             self.counters.cookies_failed += 1;
             return None;
         };
+        if self.is_full() {
+            self.counters.overflows += 1;
+            let reset = || Answer::reset(envelope, segment, ResetForm::AtTheirAck);
+            // Overlooked, the ACK may come again with the client's text.
+            return Some(if self.options.abort_on_overflow { reset() } else { Answer::default() });
+        }
         let mut connection = Box::new(request.expand(&self.policy));
         connection.handle_segment(now, envelope, segment);
         self.counters.cookies_received += 1;

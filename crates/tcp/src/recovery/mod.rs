@@ -613,6 +613,29 @@ impl LossRecovery {
         self.timer = None;
     }
 
+    /// What of it decides what happens next, but for times and the congestion window.
+    pub(crate) fn feed_state<H: core::hash::Hasher>(
+        &self,
+        hasher: &mut H,
+        relative: impl Fn(SeqNumber) -> u32,
+    ) {
+        use core::hash::Hash;
+        (self.timeouts, self.established, self.sack).hash(hasher);
+        self.timer.map(|timer| timer as u8).hash(hasher);
+        (self.outstanding(), self.sacked(), self.lost(), self.pipe(), self.prefers_new()).hash(hasher);
+        let range = |range: Option<(SeqNumber, SeqNumber)>| range.map(|(a, b)| (relative(a), relative(b)));
+        range(self.retransmission()).hash(hasher);
+        if let Some(flight) = &self.flight {
+            (flight.phase as u8, relative(flight.recover), flight.frto, flight.new_first).hash(hasher);
+            (flight.probe.is_some(), flight.undo.is_some()).hash(hasher);
+            range(self.last_missing_in_flight()).hash(hasher);
+        }
+    }
+
+    fn last_missing_in_flight(&self) -> Option<(SeqNumber, SeqNumber)> {
+        (self.outstanding() > 0).then(|| self.last_missing()).flatten()
+    }
+
     /// Gives memory back where nothing is in flight.
     pub fn release(&mut self) {
         if self.outstanding() == 0 {

@@ -80,6 +80,8 @@ pub enum Circumstance {
     Always,
     /// The program has closed its socket: nobody owns the connection any more.
     Orphaned,
+    /// The same, and the segment's number lies in the window.
+    OrphanedAndAhead,
     /// Resets are kept from ending TIME_WAIT (`tcp_rfc1337`).
     TimeWaitProtected,
     /// The segment begins at the peer's FIN: SEG.SEQ = RCV.NXT − 1.

@@ -1,4 +1,5 @@
 mod every_rule;
+mod features;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -580,4 +581,58 @@ fn a_syn_is_sent_again_at_once_only_once() {
         }
     }
     assert_eq!(syns, 1);
+}
+
+#[test]
+fn linux_sends_text_and_fin_once_the_opening_that_was_closed_succeeds() {
+    let now = Instant::from_secs(1);
+    let mut connection = in_syn_received(&Policy::linux(), false);
+    connection.send(now, b"text").unwrap();
+    connection.close(now).unwrap();
+    assert_eq!(connection.state(), State::FinWait1);
+    assert!(connection.poll_transmit(now).is_none());
+    let ack = connection.send.next;
+    let opens = Segment { seq: SeqNumber(101), ack, flags: Flags::ACK, window: 1_000, ..Segment::default() };
+    arrive(&mut connection, now, &opens);
+    let out = connection.poll_transmit(now).expect("the text");
+    assert_eq!((out.segment.text.to_vec(), out.segment.flags.contains(Flags::FIN)), (b"text".to_vec(), true));
+}
+
+#[test]
+fn two_whose_windows_are_in_flight_do_not_answer_each_other_for_ever() {
+    for policy in policies() {
+        let policy = Policy {
+            receive_buffer: 2,
+            receive_buffer_max: 2,
+            nagle: false,
+            invalid_rate_limit: Duration::ZERO,
+            ..policy
+        };
+        let mut both = Pair::open(&policy);
+        both.client.send(both.now, b"a").unwrap();
+        both.server.send(both.now, b"b").unwrap();
+        both.exchange(&mut |_, segment| !segment.text.is_empty());
+        both.log.clear();
+        both.client.close(both.now).unwrap();
+        both.server.close(both.now).unwrap();
+        both.settle();
+        assert!(both.log.len() < 10, "{} segments", both.log.len());
+        both.pass(Duration::from_secs(600));
+        assert_eq!(both.states(), (State::Closed, State::Closed));
+    }
+}
+
+#[test]
+fn keepalive_probes_keep_their_distance_however_late_they_are() {
+    let keepalive = crate::policy::Keepalive {
+        time: Duration::from_secs(10),
+        interval: Duration::from_secs(5),
+        probes: 2,
+    };
+    let mut both = Pair::open(&Policy { keepalive: Some(keepalive), ..Policy::linux() });
+    // The host was suspended for an hour.
+    let late = both.now + Duration::from_secs(3_600);
+    both.client.handle_timeout(late);
+    assert!(both.client.poll_transmit(late).is_some());
+    assert_eq!(both.client.poll_timeout(), Some(late + keepalive.interval));
 }

@@ -66,7 +66,7 @@ pub(super) const RULES: &[&[Rule]] = rules! {
         linux Deviation::new("after close() a mini-socket is left, which answers a SYN at or beyond RCV.NXT with RST \
             and ends")
             .to(State::Closed).doing(actions!([SendReset(AckingTheirs), DeleteConnection]))
-            .when(Circumstance::Orphaned).decided_by("tcp_timewait_state_process");
+            .when(Circumstance::OrphanedAndAhead).decided_by("tcp_timewait_state_process");
     [TimeWait] "syn-of-new-connection" on Segment if [Syn NewIncarnation] unless [Rst Ack]
         do [DeleteConnection, CreateConnection, LearnPeer, HoldForLater, SendSynAck] => SynReceived,
         "RFC 9293 §3.6.1 (MAY-2), RFC 6191",

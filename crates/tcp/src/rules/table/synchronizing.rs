@@ -51,7 +51,7 @@ pub(super) const RULES: &[&[Rule]] = rules! {
     [SynReceived] "close-with-text-queued" on Close if [TextQueued]
         do [QueueCall] => same, "RFC 9293 §3.10.4",
         linux Deviation::new("FIN_WAIT1 at once; text and FIN leave when our SYN is acknowledged")
-            .to(State::FinWait1).decided_by("tcp_close");
+            .to(State::FinWait1).doing(actions!([SendFin, ReturnOk])).decided_by("tcp_close");
     [SynReceived] "shutdown" on Shutdown unless [TextQueued]
         do [SendFin, ReturnOk] => FinWait1, "RFC 9293 §3.10.4",
         linux_stays Deviation::new("in kernels since 2024 the half-close waits until ESTABLISHED")
