@@ -594,7 +594,7 @@ impl Demux {
         } else if let Some(Some(listener)) =
             self.find_listener(pair.local()).and_then(|id| self.listeners.get_mut(id.0 as usize))
         {
-            listener.handle_icmp(now, pair, error);
+            self.steps = listener.handle_icmp(now, pair, error);
         }
     }
 

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use crate::connection::Request;
+use crate::connection::{Request, Steps};
 use crate::cookie;
 use crate::demux::registry::{Key, Paired, Registry};
 use crate::fast_open::{FastOpenCookie, FastOpenSecret};
@@ -312,14 +312,15 @@ impl Listener {
     }
 
     /// An ICMP error ends what is not open yet.
-    pub(crate) fn handle_icmp(&mut self, now: Instant, pair: &FourTuple, error: IcmpError) {
-        let Some(key) = self.requests.find(pair) else { return };
-        let Some(request) = self.requests.get(key) else { return };
+    pub(crate) fn handle_icmp(&mut self, now: Instant, pair: &FourTuple, error: IcmpError) -> Steps {
+        let Some(key) = self.requests.find(pair) else { return Steps::default() };
+        let Some(request) = self.requests.get(key) else { return Steps::default() };
         let mut connection = request.expand(&self.policy);
         connection.handle_icmp(now, error);
         if connection.state() != State::SynReceived {
             self.requests.remove(key);
         }
+        *connection.steps()
     }
 
     /// Takes over a connection in SYN_RECV that came out of TIME_WAIT (RFC 6191).
