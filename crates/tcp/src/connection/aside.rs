@@ -44,12 +44,12 @@ impl Connection {
         self.aside_mut().reply = Some(reply);
     }
 
-    pub(super) fn has_reply(&self) -> bool {
-        self.reply().is_some()
-    }
-
     pub(super) fn reply(&self) -> Option<&Reply> {
         self.aside.as_ref()?.reply.as_ref()
+    }
+
+    pub(super) fn has_reply(&self) -> bool {
+        self.reply().is_some()
     }
 
     pub(super) fn fast_open(&self) -> Option<&FastOpen> {

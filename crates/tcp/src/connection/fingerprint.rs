@@ -33,6 +33,7 @@ impl Connection {
         }
         let agreed = &self.agreed;
         (agreed.timestamps, agreed.sack, agreed.window_scaling, agreed.ecn, agreed.passive).hash(hasher);
+        (agreed.fast_open, send.held).hash(hasher);
         let due = &self.due;
         (due.handshake, due.ack, due.window_probe, due.small_text, due.keepalive_probe).hash(hasher);
         (due.tail_loss_probe, due.paced).hash(hasher);

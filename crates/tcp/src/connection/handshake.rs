@@ -141,9 +141,7 @@ impl Connection {
         self.begin_counting(now);
         self.count(|counters| counters.text_heard_at = now);
         self.receive.read_since = now.as_millis() as u32;
-        if !self.is_fast_opened() {
-            self.established();
-        }
+        self.established();
         if self.text_in.readable() > 0 {
             self.events.note(Events::READABLE);
         }
@@ -151,6 +149,10 @@ impl Connection {
 
     /// Our SYN is acknowledged: from now on the network's limits count.
     pub(super) fn established(&mut self) {
+        if self.is_fast_opened() && self.state != State::Listen {
+            // They have counted since text came with the SYN.
+            return;
+        }
         let mss = u32::from(self.segment_size());
         self.recovery.established(mss, self.agreed.sack, self.agreed.timestamps, &self.policy);
     }

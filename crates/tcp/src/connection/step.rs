@@ -172,9 +172,11 @@ impl Connection {
 
     fn create(&mut self, now: Instant) {
         self.timers.heard = now;
+        self.begin_counting(now);
+        self.set_fast_open(None);
+        self.agreed.fast_open = false;
         self.timers.keepalive_probes = 0;
         self.timers.persist_probes = 0;
-        self.begin_counting(now);
         self.failure = None;
         self.events = Events::default();
         // What the last connection had received, and what its program had done, is not this one's.

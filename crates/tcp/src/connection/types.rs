@@ -103,7 +103,7 @@ impl Events {
 }
 
 /// Why text that does not fill a segment waits.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Default, Hash)]
 pub(super) struct Held(u8);
 
 impl Held {

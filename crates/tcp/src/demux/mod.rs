@@ -278,7 +278,6 @@ impl Demux {
     pub fn close_listener(&mut self, now: Instant, id: ListenerId) {
         let Some(mut listener) = self.listeners.get_mut(id.0 as usize).and_then(Option::take) else { return };
         self.incoming.retain(|incoming| *incoming != id);
-        // Fast Open: what is left of its handshakes concerns no listener any more.
         for key in listener.take_queue() {
             let _ = self.call(now, ConnectionId(key), |connection| connection.abort(now));
         }

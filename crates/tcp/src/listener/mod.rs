@@ -311,12 +311,10 @@ impl Listener {
         Answer { segments: Vec::new(), opened: Some(connection), steps }
     }
 
-    /// An ICMP error ends what is not open yet. Tells the rules that were applied.
+    /// An ICMP error ends what is not open yet.
     pub(crate) fn handle_icmp(&mut self, now: Instant, pair: &FourTuple, error: IcmpError) -> Steps {
-        let key = self.requests.find(pair);
-        let Some((key, request)) = key.and_then(|key| Some((key, self.requests.get(key)?))) else {
-            return Steps::default();
-        };
+        let Some(key) = self.requests.find(pair) else { return Steps::default() };
+        let Some(request) = self.requests.get(key) else { return Steps::default() };
         let mut connection = request.expand(&self.policy);
         connection.handle_icmp(now, error);
         if connection.state() != State::SynReceived {
