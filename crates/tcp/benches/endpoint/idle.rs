@@ -33,7 +33,7 @@ pub(crate) fn run(quick: bool) {
     let made = start.elapsed();
     let after = resident();
     println!("{count} idle connections with keepalive");
-    println!("  a connection      {:9} bytes, {} with its buffers given back", size_of::<Connection>(), 0);
+    println!("  a connection      {:9} bytes", size_of::<Connection>());
     if let (Some(before), Some(after)) = (before, after) {
         println!("  resident memory   {:9.1} MB", (after - before) as f64 / 1e6);
     }
