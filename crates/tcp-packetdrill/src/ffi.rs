@@ -303,16 +303,51 @@ unsafe fn room_in(vectors: *const iovec, count: usize) -> usize {
 extern "C" fn free(_: *mut c_void) {}
 
 extern "C" fn socket(_: *mut c_void, domain: c_int, _kind: c_int, _protocol: c_int) -> c_int {
+    refresh();
+    result_of(with(|sockets| Ok(sockets.socket(domain == libc::AF_INET6))))
+}
+
+/// Takes over what shell commands of the script have changed.
+fn refresh() {
     let settings = sysctl::read();
     let (offload, flushed) = (sysctl::has_offload(), sysctl::is_flushed());
-    result_of(with(|sockets| {
+    let _ = with(|sockets| {
         *sockets.settings_mut() = settings;
         sockets.set_offload(offload);
         if flushed {
             *sockets.demux_mut().cookies_mut() = CookieCache::default();
         }
-        Ok(sockets.socket(domain == libc::AF_INET6))
-    }))
+        Ok(())
+    });
+}
+
+/// `sendfile` for those who bypass the table, by `LD_PRELOAD`: to a socket of ours, from a file of the kernel.
+///
+/// # Safety
+/// As `sendfile` in C.
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn sendfile(to: c_int, from: c_int, offset: *mut i64, count: usize) -> ssize_t {
+    if !is_ours(to) {
+        // SAFETY: the arguments go to the kernel as they came.
+        return unsafe { libc::syscall(libc::SYS_sendfile, to, from, offset, count) } as ssize_t;
+    }
+    let mut text = vec![0; count];
+    // SAFETY: the vector has so much room; the offset is the caller's or null.
+    let read = unsafe {
+        if offset.is_null() {
+            libc::read(from, text.as_mut_ptr().cast(), count)
+        } else {
+            libc::pread(from, text.as_mut_ptr().cast(), count, *offset)
+        }
+    };
+    let Ok(read) = usize::try_from(read) else { return -1 };
+    text.truncate(read);
+    let sent = transmit(to, text, 0, None);
+    if sent > 0 && !offset.is_null() {
+        // SAFETY: the caller's offset.
+        unsafe { *offset += sent as i64 };
+    }
+    sent
 }
 
 unsafe extern "C" fn bind(_: *mut c_void, fd: c_int, address: *const sockaddr, length: socklen_t) -> c_int {
@@ -354,6 +389,7 @@ unsafe extern "C" fn connect(
     let Some(remote) = (unsafe { address_of(address, length) }) else {
         return fail(Errno::NotSupported.number());
     };
+    refresh();
     done(make(Call::Connect { descriptor: fd, remote, begun: false }).map(|_| ()))
 }
 
@@ -526,6 +562,9 @@ unsafe extern "C" fn sendto(
 ) -> ssize_t {
     // SAFETY: the caller's bytes and address.
     let (text, to) = unsafe { (bytes_of(bytes, count), address_of(address, length)) };
+    if flags & message::MSG_FASTOPEN != 0 {
+        refresh();
+    }
     if flags & message::MSG_FASTOPEN != 0 && to.is_none() && !address.is_null() {
         return fail(Errno::NotSupported.number()) as ssize_t;
     }
@@ -631,6 +670,7 @@ unsafe extern "C" fn setsockopt(
     value: *const c_void,
     length: socklen_t,
 ) -> c_int {
+    refresh();
     // SAFETY: the caller's value.
     match unsafe { bytes_of(value, length as usize) } {
         Ok(value) => done(with(|sockets| sockets.set_option(fd, level, name, &value))),

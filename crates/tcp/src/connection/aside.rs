@@ -31,6 +31,8 @@ pub struct Counters {
     pub acknowledged: u64,
     /// Bytes of text that were received in order.
     pub received: u64,
+    /// Whether text came with the peer's SYN, or all that went with ours was taken (RFC 7413).
+    pub syn_text: bool,
 }
 
 impl Connection {
@@ -88,6 +90,7 @@ impl Connection {
                 text_heard_at: now,
                 acknowledged: 0,
                 received: 0,
+                syn_text: false,
             });
         }
     }

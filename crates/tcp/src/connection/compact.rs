@@ -80,6 +80,7 @@ impl Request {
         connection.receive.timestamp = self.timestamp;
         connection.receive.timestamp_at = self.timestamp_at;
         connection.timers.heard = self.since;
+        connection.begin_counting(self.since);
         // The retransmission timer runs as it did: each timeout doubles from the one before.
         let recovery = &mut connection.recovery;
         let mut at = self.since;

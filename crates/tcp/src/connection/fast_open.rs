@@ -24,6 +24,8 @@ pub(super) struct FastOpen {
     first: bool,
     /// The peer's SYN+ACK has come.
     answered: bool,
+    /// The server was asked by the option of the experiment before.
+    tried_experiment: bool,
     /// What came of it, for whoever remembers it.
     news: Option<Remembered>,
 }
@@ -59,6 +61,7 @@ impl Connection {
             }
             None => (Some(Say { cookie: None, experiment: false }), None),
         };
+        let tried_experiment = matches!(known, Some(Remembered::Refused { experiment: true, .. }));
         let has_cookie = option.is_some_and(|say| say.cookie.is_some());
         let trusting = choices.client_without_cookie && !has_cookie;
         let state = FastOpen {
@@ -68,6 +71,7 @@ impl Connection {
             text: 0,
             first: false,
             answered: false,
+            tried_experiment,
             news: None,
         };
         let carries = state.carries_text && choices.client;
@@ -135,7 +139,9 @@ impl Connection {
         if state.text == 0 {
             return;
         }
-        self.agreed.fast_open = ack == self.send.next;
+        let whole = ack == self.send.next;
+        self.agreed.fast_open = whole;
+        self.count(|counters| counters.syn_text = whole);
         self.send.next = ack;
     }
 
@@ -147,14 +153,20 @@ impl Connection {
             return;
         }
         state.answered = true;
-        let Some(say) = state.option else { return };
+        let Some(say) = state.option else {
+            // It was not asked: a cookie that comes all the same is not for us. The size is worth knowing.
+            state.news = Some(Remembered::Refused { mss, experiment: true });
+            return;
+        };
         let cookie = segment.options.fast_open_cookie();
         state.news = match (cookie, say.cookie) {
             (Some((cookie, experiment)), _) => Some(Remembered::Cookie { cookie, mss, experiment }),
             (None, Some(cookie)) => Some(Remembered::Cookie { cookie, mss, experiment: say.experiment }),
             // Whether the server was asked at all is not known.
             (None, None) if lost => None,
-            (None, None) => Some(Remembered::Refused { mss, experiment: say.experiment }),
+            (None, None) => {
+                Some(Remembered::Refused { mss, experiment: say.experiment || state.tried_experiment })
+            }
         };
     }
 
@@ -181,6 +193,7 @@ impl Connection {
             text: 0,
             first: false,
             answered: false,
+            tried_experiment: false,
             news: None,
         }));
     }

@@ -244,6 +244,10 @@ impl Connection {
         let room = self.receive.edge.offset_from(next);
         let inserted = self.text_in.insert(next, next, segment.text.take(room as usize));
         self.receive.next += inserted.advanced;
+        self.count(|counters| {
+            counters.received += u64::from(inserted.advanced);
+            counters.syn_text = inserted.advanced > 0;
+        });
         self.receive.segment_size = self.receive.segment_size.max(segment.text.len().min(0xffff) as u16);
         self.events.note(if inserted.advanced > 0 {
             Events::READABLE | Events::WRITABLE

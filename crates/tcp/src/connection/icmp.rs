@@ -87,6 +87,10 @@ impl Connection {
             return;
         }
         self.send.path_mtu = mtu;
+        if self.state == State::SynSent {
+            // What was too big is the text of the SYN: it goes again without, and at once (RFC 7413 §4.1.3).
+            self.due.handshake = true;
+        }
         self.recovery.on_too_large(u32::from(self.segment_size()));
     }
 }

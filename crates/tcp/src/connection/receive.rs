@@ -14,7 +14,7 @@ impl Connection {
         self.send.held.set(Held::MORE, false);
         let facts = self.segment_facts(now, segment);
         if facts.holds(Condition::Acceptable) {
-            self.note_acceptable(now, envelope, segment);
+            self.note_acceptable(now, envelope, segment, facts);
         } else {
             self.note_duplicate(segment);
         }
@@ -24,15 +24,18 @@ impl Connection {
     }
 
     /// What every acceptable segment tells, whatever else becomes of it.
-    fn note_acceptable(&mut self, now: Instant, envelope: &Envelope, segment: &Segment<'_>) {
+    fn note_acceptable(&mut self, now: Instant, envelope: &Envelope, segment: &Segment<'_>, facts: Facts) {
         self.timers.heard = now;
         self.timers.keepalive_probes = 0;
         if segment.flags.contains(Flags::RST) {
             return;
         }
         // RFC 7323 §4.3 (2): only a segment that covers the last ACK sent, so that a delayed ACK
-        // echoes the earliest segment it answers.
+        // echoes the earliest segment it answers. One with an impossible acknowledgment is somebody's guess: its
+        // timestamp would shut the peer out (RFC 7323 §5.3).
+        let believable = !facts.holds(Condition::Ack) || facts.holds(Condition::AckAcceptable);
         if self.agreed.timestamps
+            && believable
             && segment.seq.le(self.receive.acknowledged)
             && let Some(timestamps) = segment.options.timestamps()
             // Newer, or the last one is so old that it proves nothing (RFC 7323 §5.5).

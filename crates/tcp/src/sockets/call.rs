@@ -179,10 +179,7 @@ impl Sockets {
 
     /// All that was taken went with a SYN that came to nothing.
     fn sent_with_syn(&self, descriptor: Descriptor) -> bool {
-        self.table.get(&descriptor).is_some_and(|socket| !socket.connected)
-            && self
-                .connection_of(descriptor)
-                .is_some_and(|connection| connection.info().receive_next == crate::SeqNumber(0))
+        self.table.get(&descriptor).is_some_and(|socket| !socket.opened && !socket.connected)
     }
 }
 

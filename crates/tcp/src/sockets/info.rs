@@ -185,7 +185,7 @@ impl Sockets {
             | flag(info.sack, 2)
             | flag(info.window_scales.is_some(), 4)
             | flag(info.ecn, 8)
-            | flag(info.fast_open, 32);
+            | flag(connection.counters().is_some_and(|counters| counters.syn_text), 32);
         out.snd_wscale = send_scale;
         out.rcv_wscale = receive_scale;
         out.rto = info.rto.as_micros() as u32;

@@ -87,8 +87,10 @@ struct Socket {
     policy: Policy,
     /// `O_NONBLOCK`.
     nonblocking: bool,
-    /// `connect()` or the handshake has succeeded.
+    /// `connect()` or the handshake has succeeded, and the program knows.
     connected: bool,
+    /// The handshake has succeeded.
+    opened: bool,
     /// What the next call returns.
     error: Option<Errno>,
     shut_read: bool,
@@ -247,6 +249,7 @@ impl Sockets {
             policy,
             nonblocking: false,
             connected: false,
+            opened: false,
             error: None,
             shut_read: false,
             shut_write: false,
@@ -368,7 +371,7 @@ impl Sockets {
                 return self.connect_result(descriptor).unwrap_or(Err(Errno::AlreadyInProgress));
             }
         }
-        if socket.choices.fast_open_connect && socket.policy.fast_open.client {
+        if socket.choices.fast_open_connect && self.settings.fast_open & 1 != 0 {
             let known = self.demux.cookies_mut().get(remote.ip());
             let socket = self.socket_mut(descriptor)?;
             let cookie = matches!(known, Some(crate::fast_open::Remembered::Cookie { .. }));
@@ -410,7 +413,9 @@ impl Sockets {
     ) -> Result<usize, Errno> {
         let socket = self.table.get(&descriptor).ok_or(Errno::BadDescriptor)?;
         let mut policy = unlimited(&socket.policy);
-        policy.fast_open.client_without_cookie |= socket.choices.fast_open_no_cookie;
+        policy.fast_open.client = self.settings.fast_open & 1 != 0;
+        policy.fast_open.client_without_cookie =
+            self.settings.fast_open & 4 != 0 || socket.choices.fast_open_no_cookie;
         let (cork, keepalive) = (socket.choices.cork, socket.choices.keepalive);
         let local = socket.bound.unwrap_or_else(|| self.any(remote.is_ipv6()));
         self.demux.set_policy(&policy);
@@ -446,15 +451,18 @@ impl Sockets {
     ) -> Result<usize, Errno> {
         let socket = self.socket_of(descriptor)?;
         let opens = flags & constants::message::MSG_FASTOPEN != 0;
+        let zero_copy = flags & constants::message::MSG_ZEROCOPY != 0;
+        // The sysctl counts as it is now.
+        let may_open = self.settings.fast_open & 1 != 0;
         let id = match socket.kind {
             Kind::Listening(_) => return Err(Errno::BrokenPipe),
-            Kind::New if opens && socket.policy.fast_open.client => {
+            Kind::New if opens && may_open => {
                 let to = canonical(to.ok_or(Errno::Invalid)?);
-                return self.open_with_text(descriptor, to, text);
+                return self.open_with_text(descriptor, to, text, zero_copy);
             }
             Kind::New if opens => return Err(Errno::NotSupported),
             Kind::New => return Err(self.take_error(descriptor).unwrap_or(Errno::BrokenPipe)),
-            Kind::Deferred(remote) => return self.open_with_text(descriptor, remote, text),
+            Kind::Deferred(remote) => return self.open_with_text(descriptor, remote, text, zero_copy),
             Kind::Connection(id) => id,
         };
         if let Some(error) = self.take_error(descriptor) {
@@ -481,7 +489,7 @@ impl Sockets {
         if taken == 0 && !text.is_empty() {
             return Err(Errno::WouldBlock);
         }
-        if flags & constants::message::MSG_ZEROCOPY != 0 && taken > 0 {
+        if zero_copy && taken > 0 {
             self.note_zero_copy(descriptor, id);
         }
         self.work();
@@ -554,8 +562,15 @@ impl Sockets {
         descriptor: Descriptor,
         to: SocketAddr,
         text: &[u8],
+        zero_copy: bool,
     ) -> Result<usize, Errno> {
         let taken = self.open(descriptor, to, Some(text))?;
+        if taken > 0
+            && zero_copy
+            && let Kind::Connection(id) = self.socket_of(descriptor)?.kind
+        {
+            self.note_zero_copy(descriptor, id);
+        }
         if taken == 0 { Err(Errno::InProgress) } else { Ok(taken) }
     }
 
@@ -846,10 +861,12 @@ impl Sockets {
             }
             DemuxEvent::Connection(id, event) => {
                 let Some(&descriptor) = self.owners.get(&number_of(id)) else { return };
-                if let ConnectionEvent::Failed(failure) = event
-                    && let Some(socket) = self.table.get_mut(&descriptor)
-                {
-                    socket.error = Some(failure_of(failure));
+                if let Some(socket) = self.table.get_mut(&descriptor) {
+                    match event {
+                        ConnectionEvent::Failed(failure) => socket.error = Some(failure_of(failure)),
+                        ConnectionEvent::Opened => socket.opened = true,
+                        _ => {}
+                    }
                 }
                 self.wake(descriptor);
             }

@@ -165,6 +165,9 @@ impl Sockets {
                 self.change_policy(descriptor, |_| {})
             }
             tcp::TCP_FASTOPEN_CONNECT => {
+                if self.settings.fast_open & 1 == 0 {
+                    return Err(Errno::NotSupported);
+                }
                 let socket = self.socket_mut(descriptor)?;
                 if socket.kind != Kind::New {
                     return Err(Errno::Invalid);

@@ -268,3 +268,33 @@ fn a_connection_that_is_opened_anew_knows_nothing_of_the_last() {
     assert_eq!(both.client.readable(), 0);
     assert_eq!(both.client.recv(both.now, &mut [0; 4]), Err(CallError::WouldBlock));
 }
+
+/// RFC 7323 §5.3: a segment that cannot be the peer's must not shut the peer out by its timestamp.
+#[test]
+fn an_impossible_acknowledgment_leaves_the_timestamp_alone() {
+    let mut both = Pair::open(&Policy::linux());
+    let info = both.client.info();
+    let stamp = |value| Options::with_timestamps(Timestamps { value, echo_reply: 0 });
+    let text = [7; 10];
+    let segment = Segment {
+        source_port: pair().remote_port,
+        destination_port: pair().local_port,
+        seq: info.receive_next,
+        ack: info.send_next + 9_999,
+        flags: Flags::ACK,
+        window: 1_000,
+        options: stamp(both.client.receive.timestamp.wrapping_add(100_000)),
+        ..Segment::default()
+    };
+    let envelope =
+        Envelope { source: pair().remote_address, destination: pair().local_address, ecn: Ecn::NotEct };
+    both.client.handle_segment(both.now, &envelope, &segment);
+    let honest = Segment {
+        ack: info.send_next,
+        options: stamp(both.client.receive.timestamp.wrapping_add(1)),
+        text: Text::from(&text[..]),
+        ..segment
+    };
+    both.client.handle_segment(both.now, &envelope, &honest);
+    assert_eq!(both.client.readable(), 10);
+}
