@@ -58,10 +58,8 @@ pub struct RetransmissionTimeout {
 /// How long an acknowledgment may wait for company (RFC 1122 §4.2.3.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DelayedAck {
-    /// The shortest delay; the one used where the peer sends steadily.
-    pub min: Duration,
-    /// The longest.
-    pub max: Duration,
+    /// How long an acknowledgment waits, at the most half a second.
+    pub delay: Duration,
     /// So many segments at the start of a connection and behind a gap are acknowledged at once.
     pub quick: u8,
 }
@@ -253,11 +251,7 @@ impl Policy {
             user_timeout: Some(Duration::from_secs(300)),
             user_timeout_option: false,
             keepalive: None,
-            delayed_ack: DelayedAck {
-                min: Duration::from_millis(200),
-                max: Duration::from_millis(200),
-                quick: 0,
-            },
+            delayed_ack: DelayedAck { delay: Duration::from_millis(200), quick: 0 },
             nagle: true,
             mtu: 1500,
             mss: None,
@@ -303,11 +297,7 @@ impl Policy {
                 max: Duration::from_secs(120),
             },
             user_timeout: None,
-            delayed_ack: DelayedAck {
-                min: Duration::from_millis(40),
-                max: Duration::from_millis(200),
-                quick: 16,
-            },
+            delayed_ack: DelayedAck { delay: Duration::from_millis(40), quick: 16 },
             min_mss: 48,
             mtu_probing: false,
             send_buffer: 4 << 20,

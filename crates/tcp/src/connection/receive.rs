@@ -218,7 +218,7 @@ impl Connection {
         } else if unacknowledged > u32::from(self.receive.segment_size) {
             self.due.ack = true;
         } else if !self.timers.ack.is_set() {
-            self.timers.ack = Deadline::at(now + self.policy.delayed_ack.min);
+            self.timers.ack = Deadline::at(now + self.policy.delayed_ack.delay);
         }
     }
 

@@ -285,7 +285,7 @@ impl World {
                 C::NoNagle(which) if which == host => policy.nagle = false,
                 C::DelayedAck(which, ms) if which == host => {
                     let delay = Duration::from_millis(ms);
-                    policy.delayed_ack = DelayedAck { min: delay, max: delay, quick: (ms % 3) as u8 };
+                    policy.delayed_ack = DelayedAck { delay, quick: (ms % 3) as u8 };
                 }
                 C::ReceiveBuffer(which, bytes) if which == host => policy.receive_buffer = bytes,
                 C::ReceiveBufferMax(which, bytes) if which == host => policy.receive_buffer_max = bytes,

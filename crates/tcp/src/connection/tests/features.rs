@@ -118,13 +118,13 @@ fn one_segment_waits_for_company_two_are_acknowledged() {
     let (envelope, segment) = from_server(&both, Flags::ACK, &text);
     both.client.handle_segment(both.now, &envelope, &segment);
     assert_eq!(sent(&mut both.client, both.now), []);
-    assert_eq!(both.client.poll_timeout(), Some(both.now + Policy::linux().delayed_ack.min));
+    assert_eq!(both.client.poll_timeout(), Some(both.now + Policy::linux().delayed_ack.delay));
     let second = Segment { seq: segment.seq + 1_448, ..segment };
     both.client.handle_segment(both.now, &envelope, &second);
     assert_eq!(sent(&mut both.client, both.now), [(Flags::ACK, 0, Ecn::NotEct)]);
     let third = Segment { seq: segment.seq + 2 * 1_448, ..segment };
     both.client.handle_segment(both.now, &envelope, &third);
-    both.now += Policy::linux().delayed_ack.min;
+    both.now += Policy::linux().delayed_ack.delay;
     both.client.handle_timeout(both.now);
     assert_eq!(sent(&mut both.client, both.now).len(), 1);
 }
