@@ -23,6 +23,7 @@
 //! - [`recovery`], [`congestion`]: what of the text sent arrived, what to send again, and how much at once.
 //! - [`cookie`], [`fast_open`]: what lets a host keep nothing about strangers, or trust them sooner.
 //! - [`heartbeat`]: what keepalive cannot tell.
+//! - [`script`]: what should happen, written down and played.
 //! - [`sockets`]: the calls of programs on Linux, with their numbers and errors.
 //! - [`sim`]: hosts on a simulated network in virtual time.
 
@@ -47,6 +48,7 @@ mod pair;
 pub mod policy;
 pub mod recovery;
 pub mod rules;
+pub mod script;
 pub mod segment;
 mod seq;
 pub mod sim;

@@ -37,6 +37,11 @@ fn packet_seeds_pass() {
 }
 
 #[test]
+fn script_seeds_pass() {
+    replay("script", eleven_tcp::script::try_any_bytes);
+}
+
+#[test]
 fn connection_seeds_pass() {
     replay("connection", eleven_tcp::try_any_events);
 }
