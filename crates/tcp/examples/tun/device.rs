@@ -37,6 +37,9 @@ pub(crate) struct Tun {
     pub(crate) seen: StateSet,
 }
 
+/// So many packets with text are received before anything is sent.
+const GATHERED: usize = 16;
+
 /// struct virtio_net_hdr (linux/virtio_net.h), as the device is set up: ten bytes.
 const VIRTIO: usize = 10;
 /// VIRTIO_NET_HDR_F_NEEDS_CSUM: the checksum covers only the pseudo-header so far.
@@ -72,15 +75,16 @@ impl Tun {
         share > 0.0 && self.random.chance(share)
     }
 
-    /// Hands everything that has arrived to `demux`, and sends what it answers at once.
+    /// Hands everything that has arrived to `demux`, and sends what it answers: at once to an
+    /// acknowledgment, to text after a few packets, as behind a card that gathers what it receives.
     ///
     /// Each packet has its own time: loss recovery compares them within one round trip, and that is
     /// some ten microseconds here.
     pub(crate) fn receive_all(&mut self, demux: &mut Demux) -> Result<(), String> {
-        for _ in 0..256 {
+        for count in 1..=256 {
             let length = match rustix::io::read(self.device.as_fd(), &mut self.buffer) {
                 Ok(length) => length,
-                Err(Errno::AGAIN) => return Ok(()),
+                Err(Errno::AGAIN) => break,
                 Err(error) => return Err(format!("reading from the device: {error}")),
             };
             if self.chance(self.faults.loss) {
@@ -90,17 +94,20 @@ impl Tun {
                 self.held_in = Some(self.buffer[..length].to_vec());
                 continue;
             }
-            self.take(demux, length);
+            let mut has_text = self.take(demux, length);
             if let Some(held) = self.held_in.take() {
                 self.buffer[..held.len()].copy_from_slice(&held);
-                self.take(demux, held.len());
+                has_text |= self.take(demux, held.len());
             }
-            self.send_all(demux)?;
+            if !has_text || count % GATHERED == 0 {
+                self.send_all(demux)?;
+            }
         }
-        Ok(())
+        self.send_all(demux)
     }
 
-    fn take(&mut self, demux: &mut Demux, length: usize) {
+    /// Hands one packet on. Whether it had text.
+    fn take(&mut self, demux: &mut Demux, length: usize) -> bool {
         let now = self.now();
         let skip = if self.offload { VIRTIO } else { 0 };
         let bytes = &self.buffer[skip..length];
@@ -109,7 +116,7 @@ impl Tun {
                 // With offloads the kernel leaves its checksums to the device.
                 let checked = self.offload && self.buffer[0] & NEEDS_CHECKSUM != 0;
                 if !checked && !Segment::verify_checksum(packet.tcp, packet.source, packet.destination) {
-                    return;
+                    return false;
                 }
                 if let Ok(segment) = Segment::parse(packet.tcp) {
                     let envelope =
@@ -118,11 +125,13 @@ impl Tun {
                     for rule in demux.steps().iter() {
                         self.seen = self.seen.with(rule.from).with(rule.to);
                     }
+                    return !segment.text.is_empty();
                 }
             }
             // Neighbour discovery and the like is none of TCP's business.
             Ok(Received::Icmp(_)) | Err(_) => {}
         }
+        false
     }
 
     pub(crate) fn send_all(&mut self, demux: &mut Demux) -> Result<(), String> {

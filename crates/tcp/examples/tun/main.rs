@@ -10,10 +10,12 @@
 //! client to a kernel server and back, a kernel client to our server and back; then `curl` and `nc`
 //! fetch from our server, where they are installed. With `--serve`, our server waits and the
 //! command that enters the namespace is printed. `--offload` hands the kernel segments of up to 64 KiB and
-//! takes as large ones from it. Loss and reordering happen to packets of both directions.
+//! takes as large ones from it. Loss and reordering happen to packets of both directions. `--smoltcp` has
+//! smoltcp do the same afterwards, in our place on the same device.
 
 mod device;
 mod kernel;
+mod peer;
 mod programs;
 mod stack;
 
@@ -25,8 +27,16 @@ use eleven_testbed::namespace::Net;
 use device::Faults;
 use stack::{HTTP, OURS, Options, SINK, SOURCE, Stack, check};
 
+/// What to do once the stage is set.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Task {
+    Check,
+    CheckBoth,
+    Serve,
+}
+
 fn main() -> ExitCode {
-    match options().and_then(|(options, serve)| run(&options, serve)) {
+    match options().and_then(|(options, task)| run(&options, task)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
@@ -35,10 +45,10 @@ fn main() -> ExitCode {
     }
 }
 
-/// What is asked for, and whether to serve only.
-fn options() -> Result<(Options, bool), String> {
+/// What is asked for.
+fn options() -> Result<(Options, Task), String> {
     let mut options = Options { bytes: 256 << 20, faults: Faults::default(), offload: false };
-    let mut serve = false;
+    let mut task = Task::Check;
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or(format!("{word} needs a value"));
@@ -47,15 +57,16 @@ fn options() -> Result<(Options, bool), String> {
             "--loss" => options.faults.loss = parse_probability(&value()?)?,
             "--reorder" => options.faults.reordering = parse_probability(&value()?)?,
             "--offload" => options.offload = true,
-            "--serve" => serve = true,
+            "--serve" => task = Task::Serve,
+            "--smoltcp" => task = Task::CheckBoth,
             _ => {
                 return Err(format!(
-                    "{word}: not an option; there are --bytes, --loss, --reorder, --offload, --serve"
+                    "{word}: not an option; there are --bytes, --loss, --reorder, --offload, --serve, --smoltcp"
                 ));
             }
         }
     }
-    Ok((options, serve))
+    Ok((options, task))
 }
 
 fn parse_bytes(text: &str) -> Result<u64, String> {
@@ -78,10 +89,10 @@ fn parse_probability(text: &str) -> Result<f64, String> {
         .ok_or(format!("{text}: not between 0 and 1"))
 }
 
-fn run(options: &Options, serve: bool) -> Result<(), String> {
+fn run(options: &Options, task: Task) -> Result<(), String> {
     let net = Net::new()?;
     net.run(|| {
-        if serve {
+        if task == Task::Serve {
             let mut stack = Stack::new(options)?;
             println!("our server: {OURS}, ports {SINK} (discard), {SOURCE} (source), {HTTP} (http)");
             println!("enter with: nsenter --net={} curl http://{OURS}/", net.path());
@@ -92,6 +103,9 @@ fn run(options: &Options, serve: bool) -> Result<(), String> {
         let seen = check(options, |line| println!("{line}"))?;
         let names: Vec<String> = seen.iter().map(|state| state.to_string()).collect();
         println!("states our side went through: {}", names.join(" "));
+        if task == Task::CheckBoth {
+            peer::check(options.bytes, |line| println!("{line}"))?;
+        }
         Ok(())
     })
 }

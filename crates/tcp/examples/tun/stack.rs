@@ -69,7 +69,7 @@ pub(crate) fn check(options: &Options, mut print: impl FnMut(String)) -> Result<
     Ok(stack.tun.seen)
 }
 
-fn verdict(
+pub(crate) fn verdict(
     what: &str,
     seconds: f64,
     peer: std::thread::Result<Result<u64, String>>,
