@@ -110,6 +110,21 @@ impl<'a> Segment<'a> {
     #[inline]
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ParseSegmentError> {
         let length = bytes.len();
+        let (segment, header) = Self::parse_beginning(bytes)?;
+        if header > length {
+            return Err(ParseSegmentError::DataOffsetBeyondEnd { words: (header / 4) as u8, length });
+        }
+        Ok(segment)
+    }
+
+    /// Reads a segment of which only the beginning may be there, as captures keep it: its options hold what there is
+    /// of them, and so does its text. The second value is the length of its whole header, in bytes.
+    ///
+    /// # Errors
+    /// If there is no header without its options; never [`ParseSegmentError::DataOffsetBeyondEnd`].
+    #[inline]
+    pub fn parse_beginning(bytes: &'a [u8]) -> Result<(Self, usize), ParseSegmentError> {
+        let length = bytes.len();
         let Some((header, rest)) = bytes.split_first_chunk::<HEADER_LENGTH>() else {
             return Err(ParseSegmentError::TooShort { length });
         };
@@ -118,9 +133,8 @@ impl<'a> Segment<'a> {
         let Some(options) = (usize::from(words) * 4).checked_sub(HEADER_LENGTH) else {
             return Err(ParseSegmentError::DataOffsetTooSmall { words });
         };
-        let beyond_end = ParseSegmentError::DataOffsetBeyondEnd { words, length };
-        let (options, text) = rest.split_at_checked(options).ok_or(beyond_end)?;
-        Ok(Self {
+        let (options, text) = rest.split_at_checked(options).unwrap_or((rest, &[]));
+        let segment = Self {
             source_port: u16::from_be_bytes([s0, s1]),
             destination_port: u16::from_be_bytes([d0, d1]),
             seq: SeqNumber(u32::from_be_bytes([q0, q1, q2, q3])),
@@ -132,7 +146,8 @@ impl<'a> Segment<'a> {
             // Fifteen words less five never exceed the room there is.
             options: Options::from_bytes(options).unwrap_or_default(),
             text: Text::from(text),
-        })
+        };
+        Ok((segment, usize::from(words) * 4))
     }
 
     /// Whether the checksum among the bytes of a segment is right.
@@ -143,6 +158,14 @@ impl<'a> Segment<'a> {
         let sum = checksum::pseudo_header(source, destination, PROTOCOL, bytes.len())
             + u64::from(checksum::sum(bytes));
         bytes.len() >= HEADER_LENGTH && checksum::fold(sum) == 0xffff
+    }
+
+    /// Whether the checksum among the bytes of a segment is the sum of the pseudo-header and nothing else: what Linux
+    /// leaves to the network card to complete, and what a capture on the sender's host sees.
+    #[inline]
+    pub fn has_partial_checksum(bytes: &[u8], source: IpAddr, destination: IpAddr) -> bool {
+        let sum = checksum::fold(checksum::pseudo_header(source, destination, PROTOCOL, bytes.len()));
+        bytes.get(CHECKSUM..CHECKSUM + 2) == Some(&sum.to_be_bytes())
     }
 
     /// The length of the header in bytes, options padded, 20 to 60.
