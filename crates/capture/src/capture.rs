@@ -39,7 +39,7 @@ struct Source {
 enum Next {
     /// Not read yet.
     Unknown,
-    Record(Record),
+    Packet,
     /// None at the moment, or none any more.
     Nothing,
 }
@@ -64,6 +64,22 @@ pub struct Statistics {
     pub skipped_bytes: u64,
     /// Errors that were handed out.
     pub errors: u64,
+}
+
+impl Statistics {
+    #[inline]
+    fn count(&mut self, record: &Record, last: Option<Timestamp>) {
+        self.packets += 1;
+        self.bytes += record.length as u64;
+        if last.is_some_and(|last| record.time < last) {
+            self.backwards += 1;
+            self.first_backwards.get_or_insert(self.packets);
+        }
+        if record.original_length < record.length as u32 {
+            self.longer_than_original += 1;
+            self.first_longer.get_or_insert(self.packets);
+        }
+    }
 }
 
 /// How long to wait for a file to grow where nothing tells when it does.
@@ -125,7 +141,7 @@ impl Capture {
     pub fn next_packet(&mut self) -> Result<Option<Packet<'_>>, CaptureError> {
         let found = match &mut *self.sources {
             [source] => match source.file.next(&mut self.interfaces) {
-                Ok(Step::Packet(record)) => Ok(Some((0, record))),
+                Ok(Step::Packet) => Ok(Some(0)),
                 Ok(step) => {
                     if matches!(step, Step::End) {
                         source.next = Next::Nothing;
@@ -136,56 +152,38 @@ impl Capture {
             },
             _ => self.earliest(),
         };
-        let (index, record) = match found {
-            Ok(Some(found)) => found,
+        let index = match found {
+            Ok(Some(index)) => index,
             Ok(None) => return Ok(None),
             Err(error) => {
                 self.count_error(&error);
                 return Err(error);
             }
         };
-        self.count(&record);
-        let number = self.statistics.packets;
-        Ok(self.sources.get(index).map(|source| source.file.packet(&record, number)))
+        let Some(source) = self.sources.get(index) else { return Ok(None) };
+        let record = source.file.record();
+        self.statistics.count(record, self.last);
+        self.last = Some(record.time);
+        Ok(Some(source.file.packet(self.statistics.packets)))
     }
 
     /// The oldest of the packets that are next in their files; the first file's of several that are as old.
-    fn earliest(&mut self) -> Result<Option<(usize, Record)>, CaptureError> {
+    fn earliest(&mut self) -> Result<Option<usize>, CaptureError> {
         for source in &mut self.sources {
             if matches!(source.next, Next::Unknown) {
                 source.next = match source.file.next(&mut self.interfaces)? {
-                    Step::Packet(record) => Next::Record(record),
+                    Step::Packet => Next::Packet,
                     Step::Wait | Step::End => Next::Nothing,
                 };
             }
         }
-        let records = self.sources.iter().enumerate().filter_map(|(index, source)| match source.next {
-            Next::Record(record) => Some((index, record)),
-            Next::Unknown | Next::Nothing => None,
-        });
-        let earliest = records.min_by_key(|(_, record)| record.time);
-        if let Some((index, _)) = earliest
-            && let Some(source) = self.sources.get_mut(index)
-        {
+        let waiting =
+            self.sources.iter().enumerate().filter(|(_, source)| matches!(source.next, Next::Packet));
+        let earliest = waiting.min_by_key(|(_, source)| source.file.record().time).map(|(index, _)| index);
+        if let Some(source) = earliest.and_then(|index| self.sources.get_mut(index)) {
             source.next = Next::Unknown;
         }
         Ok(earliest)
-    }
-
-    #[inline]
-    fn count(&mut self, record: &Record) {
-        let statistics = &mut self.statistics;
-        statistics.packets += 1;
-        statistics.bytes += record.length as u64;
-        if self.last.is_some_and(|last| record.time < last) {
-            statistics.backwards += 1;
-            statistics.first_backwards.get_or_insert(statistics.packets);
-        }
-        self.last = Some(record.time);
-        if record.original_length < record.length as u32 {
-            statistics.longer_than_original += 1;
-            statistics.first_longer.get_or_insert(statistics.packets);
-        }
     }
 
     #[cold]

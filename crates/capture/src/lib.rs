@@ -17,6 +17,7 @@ mod layers;
 mod link;
 mod packet;
 mod time;
+mod writer;
 
 #[doc(hidden)]
 pub use capture::try_any_bytes;
@@ -31,3 +32,4 @@ pub use layers::{
 pub use link::LinkType;
 pub use packet::{Comments, Interface, Packet};
 pub use time::Timestamp;
+pub use writer::Writer;

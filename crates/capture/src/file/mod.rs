@@ -24,7 +24,7 @@ pub(crate) use source::Reader;
 const MAX_INTERFACES: usize = 65_536;
 
 /// A packet whose bytes are in the reader's buffer.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Record {
     pub(crate) time: Timestamp,
     pub(crate) interface: u32,
@@ -41,8 +41,8 @@ pub(crate) struct Record {
 /// What came next in a file.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Step {
-    /// A packet.
-    Packet(Record),
+    /// A packet: its record is where records are put, as moving one costs as much as reading it.
+    Packet,
     /// Nothing at the moment.
     Wait,
     /// The end.

@@ -87,7 +87,7 @@ impl Pcap {
 
     /// The next packet.
     #[inline]
-    pub(super) fn next(&mut self, input: &mut Input) -> Result<Step, Fault> {
+    pub(super) fn next(&self, input: &mut Input, record: &mut Record) -> Result<Step, Fault> {
         if !input.require(self.header).map_err(|error| Fault::read(input, error))? {
             return lacking(input, self.header);
         }
@@ -110,7 +110,7 @@ impl Pcap {
         // Unsigned: pcap's seconds last until 2106. Fractions of more than a second are taken as they are.
         let seconds = i64::from(self.word([s0, s1, s2, s3])) * 1_000_000_000;
         let fraction = i64::from(self.word([f0, f1, f2, f3])) * i64::from(self.unit);
-        Ok(Step::Packet(Record {
+        *record = Record {
             time: Timestamp(seconds + fraction),
             interface: self.interface,
             link: self.link,
@@ -119,6 +119,7 @@ impl Pcap {
             original_length: self.word([l0, l1, l2, l3]),
             options: 0,
             big_endian: self.big_endian,
-        }))
+        };
+        Ok(Step::Packet)
     }
 }

@@ -110,7 +110,12 @@ impl Pcapng {
     }
 
     /// The next packet.
-    pub(super) fn next(&mut self, input: &mut Input, interfaces: &mut Interfaces) -> Result<Step, Fault> {
+    pub(super) fn next(
+        &mut self,
+        input: &mut Input,
+        interfaces: &mut Interfaces,
+        record: &mut Record,
+    ) -> Result<Step, Fault> {
         loop {
             let read = |input: &mut Input, length| {
                 let there = input.require(length);
@@ -155,10 +160,11 @@ impl Pcapng {
             let body = Body { bytes: input.ready().get(8..end).unwrap_or_default(), ..whole };
             match self.block(kind, body, interfaces) {
                 Ok(None) => input.take(length as usize),
-                Ok(Some(mut record)) => {
+                Ok(Some(found)) => {
+                    *record = found;
                     record.start += input.position() + 8;
                     input.take(length as usize);
-                    return Ok(Step::Packet(record));
+                    return Ok(Step::Packet);
                 }
                 Err(kind) => {
                     let fault = Fault::at(input, kind);

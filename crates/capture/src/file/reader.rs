@@ -22,6 +22,8 @@ pub(crate) struct File {
     name: Arc<str>,
     input: Input,
     format: Format,
+    /// The last packet's.
+    record: Record,
     /// Nothing more is read.
     finished: bool,
     followed: Option<Followed>,
@@ -88,6 +90,7 @@ impl File {
             name,
             input: Input::new(reader),
             format: Format::Unknown,
+            record: Record::default(),
             finished: false,
             followed: None,
             read: Arc::default(),
@@ -102,8 +105,8 @@ impl File {
             return Ok(Step::End);
         }
         let step = match &mut self.format {
-            Format::Pcap(pcap) => pcap.next(&mut self.input),
-            Format::Pcapng(pcapng) => pcapng.next(&mut self.input, interfaces),
+            Format::Pcap(pcap) => pcap.next(&mut self.input, &mut self.record),
+            Format::Pcapng(pcapng) => pcapng.next(&mut self.input, interfaces, &mut self.record),
             Format::Unknown => match self.begin(interfaces) {
                 Ok(true) => return self.next(interfaces),
                 Ok(false) => Ok(Step::Wait),
@@ -111,7 +114,7 @@ impl File {
             },
         };
         match step {
-            Ok(Step::Packet(record)) => Ok(Step::Packet(record)),
+            Ok(Step::Packet) => Ok(Step::Packet),
             Ok(Step::Wait) => Ok(Step::Wait),
             other => self.stop(other),
         }
@@ -174,10 +177,17 @@ impl File {
         Ok(true)
     }
 
-    /// The packet of a record that [`Self::next`] gave last.
+    /// What [`Self::next`] gave last.
     #[inline]
-    pub(crate) fn packet(&self, record: &Record, number: u64) -> Packet<'_> {
-        let &Record { time, interface, link, start, length, original_length, options, big_endian } = record;
+    pub(crate) const fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// The packet that [`Self::next`] gave last.
+    #[inline]
+    pub(crate) fn packet(&self, number: u64) -> Packet<'_> {
+        let Record { time, interface, link, start, length, original_length, options, big_endian } =
+            self.record;
         let data = self.input.taken(start, length);
         let comments = match options {
             0 => Comments::default(),

@@ -122,6 +122,7 @@ fn route_end(mut options: &[u8]) -> Option<Ipv4Addr> {
     }
 }
 
+#[inline]
 pub(super) fn v6(walk: &mut Walk<'_>) -> Result<Turn, Why> {
     let header = walk.rest.take::<40>()?;
     let &[first, second, _, _, l0, l1, next, hop_limit, ..] = header;
@@ -142,6 +143,9 @@ pub(super) fn v6(walk: &mut Walk<'_>) -> Result<Turn, Why> {
         hop_limit,
         ecn: Ecn::from_bits(second >> 4),
     };
+    if next == protocol::TCP {
+        return Ok(Turn::Into(Layer::Payload(next)));
+    }
     extensions(walk, next)
 }
 

@@ -24,7 +24,7 @@ pub use walk::Carried;
 use ip::Ip;
 use reassembly::{Datagram, Fragment, Key, Reassembly};
 use rest::Rest;
-use walk::{Found, Layer, Walk};
+use walk::{Found, Layer, Turn, Walk};
 
 /// What a packet turned out to be.
 #[derive(Clone, Copy, Debug)]
@@ -198,6 +198,13 @@ impl Dissector {
     #[inline]
     pub fn dissect<'a>(&'a mut self, packet: &Packet<'a>) -> Dissected<'a> {
         let rest = Rest::new(packet.data, packet.original_length as usize);
+        if let Some(walk) = ordinary(packet, rest) {
+            return tcp(&walk, self.verify_checksums);
+        }
+        self.dissect_any(packet, rest)
+    }
+
+    fn dissect_any<'a>(&'a mut self, packet: &Packet<'a>, rest: Rest<'a>) -> Dissected<'a> {
         let Some(first) = link::first(packet.link) else {
             return Dissected::Unreadable { why: Why::LinkType(packet.link), offset: 0 };
         };
@@ -238,21 +245,64 @@ impl Dissector {
     }
 }
 
+/// The walk to the segment of nearly every packet: Ethernet or none, IPv4 or IPv6, TCP. It does what the long way does,
+/// without going from layer to layer.
+#[inline]
+fn ordinary<'a>(packet: &Packet<'a>, mut rest: Rest<'a>) -> Option<Walk<'a>> {
+    let header = match packet.link {
+        LinkType::ETHERNET => 14,
+        LinkType::LINUX_SLL => 16,
+        LinkType::RAW => 0,
+        _ => return None,
+    };
+    let kind = if header == 0 { None } else { Some(rest.half(header - 2)?) };
+    rest.skip(header).ok()?;
+    let mut walk = Walk { rest, path: PathKey::at(packet.interface), ip: Ip::NONE };
+    let &[first] = rest.peek().ok()?;
+    let turn = match (kind, first >> 4) {
+        (None | Some(link::ether_type::IPV4), 4) => ip::v4(&mut walk),
+        (None | Some(link::ether_type::IPV6), 6) => ip::v6(&mut walk),
+        _ => return None,
+    };
+    matches!(turn, Ok(Turn::Into(Layer::Payload(walk::protocol::TCP)))).then_some(walk)
+}
+
 /// The segment at which a walk ended.
 #[inline]
 fn tcp<'a>(walk: &Walk<'a>, verify: bool) -> Dissected<'a> {
     let Walk { rest, path, ip } = walk;
     let &Ip { source, destination, identification, hop_limit, ecn } = ip;
-    let (segment, header) = match Segment::parse_beginning(rest.bytes) {
-        Ok(read) => read,
-        Err(error) => return unreadable(walk, tcp_error(rest, error)),
-    };
-    let Some(text_length) = rest.length.checked_sub(header) else {
-        return unreadable(walk, Why::TcpHeaderLength { bytes: header as u8 });
-    };
-    let checksum = if !verify {
-        Checksum::NotChecked
-    } else if !rest.is_whole() {
+    // Filled in where it stays.
+    let mut dissected = Dissected::Tcp(TcpPacket {
+        source,
+        destination,
+        identification,
+        hop_limit,
+        ecn,
+        segment: Segment::default(),
+        text_length: 0,
+        checksum: Checksum::NotChecked,
+        path: *path,
+    });
+    if let Dissected::Tcp(packet) = &mut dissected {
+        let header = match packet.segment.read_beginning(rest.bytes) {
+            Ok(header) => header,
+            Err(error) => return unreadable(walk, tcp_error(rest, error)),
+        };
+        let Some(text_length) = rest.length.checked_sub(header) else {
+            return unreadable(walk, Why::TcpHeaderLength { bytes: header as u8 });
+        };
+        packet.text_length = u32::try_from(text_length).unwrap_or(u32::MAX);
+        if verify {
+            packet.checksum = judge_checksum(rest, source, destination);
+        }
+    }
+    dissected
+}
+
+#[inline]
+fn judge_checksum(rest: &Rest<'_>, source: IpAddr, destination: IpAddr) -> Checksum {
+    if !rest.is_whole() {
         Checksum::NotCaptured
     } else if Segment::verify_checksum(rest.bytes, source, destination) {
         Checksum::Good
@@ -260,18 +310,7 @@ fn tcp<'a>(walk: &Walk<'a>, verify: bool) -> Dissected<'a> {
         Checksum::Partial
     } else {
         Checksum::Bad
-    };
-    Dissected::Tcp(TcpPacket {
-        source,
-        destination,
-        identification,
-        hop_limit,
-        ecn,
-        segment,
-        text_length: u32::try_from(text_length).unwrap_or(u32::MAX),
-        checksum,
-        path: *path,
-    })
+    }
 }
 
 fn tcp_error(rest: &Rest<'_>, error: ParseSegmentError) -> Why {
