@@ -139,6 +139,13 @@ impl Capture {
     /// where [`CaptureError::can_continue`] says so, else with the other files, if any.
     #[inline]
     pub fn next_packet(&mut self) -> Result<Option<Packet<'_>>, CaptureError> {
+        // Small enough to become part of the caller's loop, so that the packet need not go through memory.
+        let Some(index) = self.advance()? else { return Ok(None) };
+        Ok(self.sources.get(index).map(|source| source.file.packet(self.statistics.packets)))
+    }
+
+    /// Reads the next packet, and says in which of the files it is.
+    fn advance(&mut self) -> Result<Option<usize>, CaptureError> {
         let found = match &mut *self.sources {
             [source] => match source.file.next(&mut self.interfaces) {
                 Ok(Step::Packet) => Ok(Some(0)),
@@ -152,19 +159,21 @@ impl Capture {
             },
             _ => self.earliest(),
         };
-        let index = match found {
-            Ok(Some(index)) => index,
-            Ok(None) => return Ok(None),
+        match found {
+            Ok(Some(index)) => {
+                if let Some(source) = self.sources.get(index) {
+                    let record = source.file.record();
+                    self.statistics.count(record, self.last);
+                    self.last = Some(record.time);
+                }
+                Ok(Some(index))
+            }
+            Ok(None) => Ok(None),
             Err(error) => {
                 self.count_error(&error);
-                return Err(error);
+                Err(error)
             }
-        };
-        let Some(source) = self.sources.get(index) else { return Ok(None) };
-        let record = source.file.record();
-        self.statistics.count(record, self.last);
-        self.last = Some(record.time);
-        Ok(Some(source.file.packet(self.statistics.packets)))
+        }
     }
 
     /// The oldest of the packets that are next in their files; the first file's of several that are as old.

@@ -7,12 +7,52 @@ use eleven_tcp::Ecn;
 use super::walk::{Carried, Found, FragmentHeader, Layer, Turn, Walk, protocol};
 use super::{Why, rest::Rest};
 
+/// An address in whole words: those of [`IpAddr`] lie across them, and reading them back at once costs the processor
+/// dearly.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Address {
+    V4(u32),
+    V6([u64; 2]),
+}
+
+impl Address {
+    #[inline]
+    pub(super) const fn is_v4(self) -> bool {
+        matches!(self, Self::V4(_))
+    }
+}
+
+impl From<Ipv4Addr> for Address {
+    #[inline]
+    fn from(address: Ipv4Addr) -> Self {
+        Self::V4(address.to_bits())
+    }
+}
+
+impl From<Ipv6Addr> for Address {
+    #[inline]
+    fn from(address: Ipv6Addr) -> Self {
+        let bits = address.to_bits();
+        Self::V6([(bits >> 64) as u64, bits as u64])
+    }
+}
+
+impl From<Address> for IpAddr {
+    #[inline]
+    fn from(address: Address) -> Self {
+        match address {
+            Address::V4(bits) => Ipv4Addr::from_bits(bits).into(),
+            Address::V6([high, low]) => Ipv6Addr::from_bits(u128::from(high) << 64 | u128::from(low)).into(),
+        }
+    }
+}
+
 /// What the innermost IP header says.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ip {
-    pub(super) source: IpAddr,
+    pub(super) source: Address,
     /// Where it shall end up, if its way is prescribed.
-    pub(super) destination: IpAddr,
+    pub(super) destination: Address,
     pub(super) identification: Option<u16>,
     pub(super) hop_limit: u8,
     pub(super) ecn: Ecn,
@@ -20,8 +60,8 @@ pub(super) struct Ip {
 
 impl Ip {
     pub(super) const NONE: Self = Self {
-        source: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        destination: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        source: Address::V4(0),
+        destination: Address::V4(0),
         identification: None,
         hop_limit: 0,
         ecn: Ecn::NotEct,

@@ -195,32 +195,44 @@ impl Dissector {
     }
 
     /// Takes a packet apart.
+    ///
+    /// What comes back is large. Who looks at millions of packets borrows from it (`if let Dissected::Tcp(tcp) =
+    /// &dissected`) and does not move it.
     #[inline]
     pub fn dissect<'a>(&'a mut self, packet: &Packet<'a>) -> Dissected<'a> {
-        let rest = Rest::new(packet.data, packet.original_length as usize);
-        if let Some(walk) = ordinary(packet, rest) {
-            return tcp(&walk, self.verify_checksums);
-        }
-        self.dissect_any(packet, rest)
+        let mut dissected = Dissected::Fragment;
+        self.dissect_into(packet, &mut dissected);
+        dissected
     }
 
+    fn dissect_into<'a>(&'a mut self, packet: &Packet<'a>, dissected: &mut Dissected<'a>) {
+        let rest = Rest::new(packet.data, packet.original_length as usize);
+        let mut walk = Walk { rest, path: PathKey::at(packet.interface), ip: Ip::NONE };
+        if ordinary(&mut walk, packet.link).is_some() {
+            tcp(&walk, self.verify_checksums, dissected);
+        } else {
+            *dissected = self.dissect_any(packet, rest);
+        }
+    }
+
+    #[cold]
     fn dissect_any<'a>(&'a mut self, packet: &Packet<'a>, rest: Rest<'a>) -> Dissected<'a> {
         let Some(first) = link::first(packet.link) else {
             return Dissected::Unreadable { why: Why::LinkType(packet.link), offset: 0 };
         };
         let mut walk = Walk { rest, path: PathKey::at(packet.interface), ip: Ip::NONE };
         let header = match walk.run(first) {
-            Ok(Found::Tcp) => return tcp(&walk, self.verify_checksums),
+            Ok(Found::Tcp) => return tcp_of(&walk, self.verify_checksums),
             Ok(Found::Fragment(header)) => header,
             other => return conclude(&walk, other),
         };
         let Walk { rest, path, ip } = walk;
         // Pieces of one IPv4 datagram share their protocol; IPv6 tells it in the first of them.
         let key = Key {
-            source: ip.source,
-            destination: ip.destination,
+            source: ip.source.into(),
+            destination: ip.destination.into(),
             identification: header.identification,
-            protocol: if ip.source.is_ipv4() { header.protocol } else { 0 },
+            protocol: if ip.source.is_v4() { header.protocol } else { 0 },
             path,
         };
         let fragment = Fragment {
@@ -237,7 +249,7 @@ impl Dissector {
         let mut walk =
             Walk { rest: Rest::new(&datagram.bytes, datagram.length), path: datagram.path, ip: datagram.ip };
         let found = match walk.run(Layer::Payload(datagram.protocol)) {
-            Ok(Found::Tcp) => return tcp(&walk, self.verify_checksums),
+            Ok(Found::Tcp) => return tcp_of(&walk, self.verify_checksums),
             Ok(Found::Fragment(_)) => Err(Why::NestedFragments),
             other => other,
         };
@@ -248,32 +260,38 @@ impl Dissector {
 /// The walk to the segment of nearly every packet: Ethernet or none, IPv4 or IPv6, TCP. It does what the long way does,
 /// without going from layer to layer.
 #[inline]
-fn ordinary<'a>(packet: &Packet<'a>, mut rest: Rest<'a>) -> Option<Walk<'a>> {
-    let header = match packet.link {
+fn ordinary(walk: &mut Walk<'_>, link: LinkType) -> Option<()> {
+    let header = match link {
         LinkType::ETHERNET => 14,
         LinkType::LINUX_SLL => 16,
         LinkType::RAW => 0,
         _ => return None,
     };
-    let kind = if header == 0 { None } else { Some(rest.half(header - 2)?) };
-    rest.skip(header).ok()?;
-    let mut walk = Walk { rest, path: PathKey::at(packet.interface), ip: Ip::NONE };
-    let &[first] = rest.peek().ok()?;
+    let kind = if header == 0 { None } else { Some(walk.rest.half(header - 2)?) };
+    walk.rest.skip(header).ok()?;
+    let &[first] = walk.rest.peek().ok()?;
     let turn = match (kind, first >> 4) {
-        (None | Some(link::ether_type::IPV4), 4) => ip::v4(&mut walk),
-        (None | Some(link::ether_type::IPV6), 6) => ip::v6(&mut walk),
+        (None | Some(link::ether_type::IPV4), 4) => ip::v4(walk),
+        (None | Some(link::ether_type::IPV6), 6) => ip::v6(walk),
         _ => return None,
     };
-    matches!(turn, Ok(Turn::Into(Layer::Payload(walk::protocol::TCP)))).then_some(walk)
+    matches!(turn, Ok(Turn::Into(Layer::Payload(walk::protocol::TCP)))).then_some(())
 }
 
 /// The segment at which a walk ended.
+fn tcp_of<'a>(walk: &Walk<'a>, verify: bool) -> Dissected<'a> {
+    let mut dissected = Dissected::Fragment;
+    tcp(walk, verify, &mut dissected);
+    dissected
+}
+
+/// The same, put where it stays: moving it costs as much as reading it.
 #[inline]
-fn tcp<'a>(walk: &Walk<'a>, verify: bool) -> Dissected<'a> {
+fn tcp<'a>(walk: &Walk<'a>, verify: bool, dissected: &mut Dissected<'a>) {
     let Walk { rest, path, ip } = walk;
     let &Ip { source, destination, identification, hop_limit, ecn } = ip;
-    // Filled in where it stays.
-    let mut dissected = Dissected::Tcp(TcpPacket {
+    let (source, destination) = (source.into(), destination.into());
+    *dissected = Dissected::Tcp(TcpPacket {
         source,
         destination,
         identification,
@@ -284,20 +302,19 @@ fn tcp<'a>(walk: &Walk<'a>, verify: bool) -> Dissected<'a> {
         checksum: Checksum::NotChecked,
         path: *path,
     });
-    if let Dissected::Tcp(packet) = &mut dissected {
-        let header = match packet.segment.read_beginning(rest.bytes) {
-            Ok(header) => header,
-            Err(error) => return unreadable(walk, tcp_error(rest, error)),
-        };
-        let Some(text_length) = rest.length.checked_sub(header) else {
-            return unreadable(walk, Why::TcpHeaderLength { bytes: header as u8 });
-        };
-        packet.text_length = u32::try_from(text_length).unwrap_or(u32::MAX);
-        if verify {
-            packet.checksum = judge_checksum(rest, source, destination);
-        }
+    let Dissected::Tcp(packet) = dissected else { return };
+    match packet.segment.read_beginning(rest.bytes) {
+        Ok(header) => match rest.length.checked_sub(header) {
+            Some(text_length) => {
+                packet.text_length = u32::try_from(text_length).unwrap_or(u32::MAX);
+                if verify {
+                    packet.checksum = judge_checksum(rest, source, destination);
+                }
+            }
+            None => *dissected = unreadable(walk, Why::TcpHeaderLength { bytes: header as u8 }),
+        },
+        Err(error) => *dissected = unreadable(walk, tcp_error(rest, error)),
     }
-    dissected
 }
 
 #[inline]
@@ -341,9 +358,9 @@ fn unreadable<'a>(walk: &Walk<'_>, why: Why) -> Dissected<'a> {
 /// A report about a segment, or another message.
 fn icmp<'a>(walk: &Walk<'_>) -> Dissected<'a> {
     let Walk { rest, path, ip } = walk;
-    let protocol = if ip.source.is_ipv4() { walk::protocol::ICMP } else { walk::protocol::ICMP_V6 };
+    let protocol = if ip.source.is_v4() { walk::protocol::ICMP } else { walk::protocol::ICMP_V6 };
     let read = if rest.is_whole() { IcmpMessage::parse } else { IcmpMessage::parse_beginning };
-    match read(ip.source, ip.destination, rest.bytes) {
+    match read(ip.source.into(), ip.destination.into(), rest.bytes) {
         Ok(message) => Dissected::Icmp(IcmpReport { message, path: *path }),
         Err(ParseIcmpError::TooShort) => unreadable(walk, rest.lack(8)),
         Err(ParseIcmpError::Checksum) => unreadable(walk, Why::IcmpChecksum),

@@ -148,7 +148,7 @@ impl Walk<'_> {
     }
 
     fn payload(&mut self, number: u8) -> Result<Turn, Why> {
-        let is_v4 = self.ip.source.is_ipv4();
+        let is_v4 = self.ip.source.is_v4();
         match number {
             protocol::TCP => Ok(Turn::Found(Found::Tcp)),
             protocol::UDP => tunnel::udp(self),
