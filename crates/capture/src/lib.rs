@@ -13,8 +13,10 @@
 mod capture;
 mod error;
 mod file;
+pub mod filter;
 mod layers;
 mod link;
+pub mod live;
 mod packet;
 mod time;
 mod writer;
