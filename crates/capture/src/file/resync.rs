@@ -24,7 +24,7 @@ const KNOWN: [u32; 9] = [
 ];
 
 /// What an option block behind a packet may take; the rest of an enhanced packet block is told by its fields.
-const OPTIONS: u32 = 1 << 20;
+const OPTIONS: u32 = 128 << 10;
 
 /// Whether the beginning of a block that goes beyond the end of the file is one whose end is missing. A packet's
 /// own length has to explain the block's.
