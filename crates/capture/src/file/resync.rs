@@ -6,7 +6,7 @@
 //! packet in it fits and is of an interface that was described.
 
 use super::Fault;
-use super::input::Input;
+use super::input::{Input, Lack};
 use super::pcapng::{Body, LONGEST, Pcapng, SHORTEST, block};
 use crate::error::{BlockFault, CaptureErrorKind};
 
@@ -69,7 +69,11 @@ pub(super) fn skip(input: &mut Input, pcapng: &Pcapng, fault: BlockFault) -> Fau
 /// Goes to the next block, or to the end of the file; whether there is one.
 fn search(input: &mut Input, pcapng: &Pcapng) -> std::io::Result<bool> {
     input.take(1);
-    while input.require(SHORTEST as usize)? {
+    // A signal is no end.
+    while input.require(SHORTEST as usize)? || input.lack() == Lack::Moment {
+        if input.ready().len() < SHORTEST as usize {
+            continue;
+        }
         // Most bytes are refused here.
         let candidate = input.ready().windows(4).position(|bytes| match *bytes {
             [0x0a, 0x0d, 0x0d, 0x0a] => true,

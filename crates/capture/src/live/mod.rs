@@ -42,7 +42,7 @@ const HARDWARE_NONE: u16 = 65_534;
 /// How to capture.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LiveOptions {
-    /// The interface's name; `None` for all of them, as cooked packets.
+    /// The interface's name; `None` or `any` for all of them, as cooked packets.
     pub interface: Option<String>,
     /// A file that stands for the network namespace to capture in; `None`: that of the calling thread.
     pub namespace: Option<PathBuf>,
@@ -130,8 +130,8 @@ impl Live {
     fn open_here(options: &LiveOptions) -> Result<Self, LiveError> {
         let program =
             Program::compile(options.filter.as_ref(), options.snap_length).map_err(LiveError::Filter)?;
-        let (bound, link) = match &options.interface {
-            None => (0, LinkType::LINUX_SLL2),
+        let (bound, link) = match options.interface.as_deref() {
+            None | Some("any") => (0, LinkType::LINUX_SLL2),
             Some(name) => find(name)?,
         };
         // A cooked capture has no link's header: we write one.
