@@ -158,10 +158,9 @@ impl Pcapng {
                 return Err(resync::skip(input, self, fault));
             }
             let body = Body { bytes: input.ready().get(8..end).unwrap_or_default(), ..whole };
-            match self.block(kind, body, interfaces) {
-                Ok(None) => input.take(length as usize),
-                Ok(Some(found)) => {
-                    *record = found;
+            match self.block(kind, body, interfaces, record) {
+                Ok(false) => input.take(length as usize),
+                Ok(true) => {
                     record.start += input.position() + 8;
                     input.take(length as usize);
                     return Ok(Step::Packet);
@@ -175,14 +174,15 @@ impl Pcapng {
         }
     }
 
-    /// What a block means; the packet, if it is one, with its place in the body.
+    /// What a block means; whether it is a packet, whose record then has its place in the body.
     #[inline]
     fn block(
         &mut self,
         kind: u32,
         body: Body<'_>,
         interfaces: &mut Interfaces,
-    ) -> Result<Option<Record>, CaptureErrorKind> {
+        record: &mut Record,
+    ) -> Result<bool, CaptureErrorKind> {
         let bad = |why| CaptureErrorKind::BadBlock { block: kind, why };
         let place = match kind {
             block::ENHANCED_PACKET => enhanced(body),
@@ -197,7 +197,7 @@ impl Pcapng {
                     return Err(CaptureErrorKind::TooManyInterfaces);
                 }
                 self.interfaces.push(local);
-                return Ok(None);
+                return Ok(false);
             }
             block::SECTION => {
                 let (major, minor) = (body.half(4).unwrap_or(0), body.half(6).unwrap_or(0));
@@ -210,13 +210,13 @@ impl Pcapng {
                     dropped: self.dropped(),
                     ..Self::default()
                 };
-                return Ok(None);
+                return Ok(false);
             }
             block::STATISTICS => {
                 self.statistics(body);
-                return Ok(None);
+                return Ok(false);
             }
-            _ => return Ok(None),
+            _ => return Ok(false),
         };
         let Some(place) = place else {
             return Err(bad("it is too short for the packet it claims"));
@@ -226,7 +226,7 @@ impl Pcapng {
             let known = self.interfaces.len() as u32;
             let interface = place.interface;
             return if told {
-                Ok(None)
+                Ok(false)
             } else {
                 Err(CaptureErrorKind::UnknownInterface { interface, known })
             };
@@ -235,7 +235,7 @@ impl Pcapng {
             self.last = local.clock.time(ticks);
         }
         let behind = place.data + place.captured.next_multiple_of(4);
-        Ok(Some(Record {
+        *record = Record {
             time: self.last,
             interface: local.global,
             link: local.link,
@@ -244,7 +244,8 @@ impl Pcapng {
             original_length: place.original,
             options: if place.options { body.bytes.len().saturating_sub(behind) } else { 0 },
             big_endian: self.big_endian,
-        }))
+        };
+        Ok(true)
     }
 
     /// A simple packet block tells only the original length; what was kept follows from the interface.
