@@ -59,7 +59,6 @@ fn every_file_of_the_corpus_is_taken_apart() {
 fn as_many_packets_carry_tcp_as_tshark_says() {
     let Some(files) = corpus() else { return skipped("no corpus") };
     for path in files {
-        // tshark has to be told of Geneve on another port than its own.
         let ours = count(&path);
         let mut tshark = Command::new("tshark");
         tshark.args([
