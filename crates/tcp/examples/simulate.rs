@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::BufWriter;
 use std::time::Duration;
 
-use eleven_tcp::sim::pcapng::IoSink;
+use eleven_tcp::pcapng::IoSink;
 use eleven_tcp::sim::{Link, Loss, Simulation, Vantage};
 use eleven_tcp::{Instant, Policy};
 

@@ -19,6 +19,7 @@
 //!
 //! - [`connection`]: one end of one connection, driven by the rules.
 //! - [`demux`], [`listener`]: all connections of a host, and those who wait for more.
+//! - [`pcapng`]: captures, written.
 //! - [`policy`]: every number and choice, with the profiles of RFC 9293 and of Linux.
 //! - [`recovery`], [`congestion`]: what of the text sent arrived, what to send again, and how much at once.
 //! - [`cookie`], [`fast_open`]: what lets a host keep nothing about strangers, or trust them sooner.
@@ -45,6 +46,7 @@ pub mod ip;
 mod isn;
 pub mod listener;
 mod pair;
+pub mod pcapng;
 pub mod policy;
 pub mod recovery;
 pub mod rules;

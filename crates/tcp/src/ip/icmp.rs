@@ -322,18 +322,38 @@ pub(super) fn is_icmp(datagram: &Datagram<'_>) -> bool {
 
 impl IcmpMessage {
     pub(super) fn from_datagram(datagram: &Datagram<'_>) -> Result<Self, ParseIcmpError> {
-        let &Datagram { source, destination, protocol, payload, .. } = datagram;
-        let v4 = source.is_ipv4();
-        let mut sum = u64::from(checksum::sum(payload));
-        if !v4 {
-            sum += checksum::pseudo_header(source, destination, protocol, payload.len());
+        Self::parse(datagram.source, datagram.destination, datagram.payload)
+    }
+
+    /// Reads the message in a packet between these two.
+    ///
+    /// # Errors
+    /// If it is no report about a segment of its receiver.
+    pub fn parse(source: IpAddr, destination: IpAddr, message: &[u8]) -> Result<Self, ParseIcmpError> {
+        let mut sum = u64::from(checksum::sum(message));
+        if !source.is_ipv4() {
+            sum += checksum::pseudo_header(source, destination, protocol::ICMP_V6, message.len());
         }
-        let (&[kind, code, _, _, w0, w1, w2, w3], packet) =
-            payload.split_first_chunk::<HEADER_LENGTH>().ok_or(ParseIcmpError::TooShort)?;
-        if checksum::fold(sum) != 0xffff {
+        if message.len() >= HEADER_LENGTH && checksum::fold(sum) != 0xffff {
             return Err(ParseIcmpError::Checksum);
         }
+        Self::parse_beginning(source, destination, message)
+    }
+
+    /// Reads the message in a packet between these two, of which only the beginning may be there. Its checksum is not
+    /// looked at.
+    ///
+    /// # Errors
+    /// If it is no report about a segment of its receiver; never [`ParseIcmpError::Checksum`].
+    pub fn parse_beginning(
+        source: IpAddr,
+        destination: IpAddr,
+        message: &[u8],
+    ) -> Result<Self, ParseIcmpError> {
+        let (&[kind, code, _, _, w0, w1, w2, w3], packet) =
+            message.split_first_chunk::<HEADER_LENGTH>().ok_or(ParseIcmpError::TooShort)?;
         let word = u32::from_be_bytes([w0, w1, w2, w3]);
+        let v4 = source.is_ipv4();
         let kind = if v4 { IcmpKind::from_v4(kind, code, word) } else { IcmpKind::from_v6(kind, code, word) }
             .ok_or(ParseIcmpError::Type(kind))?;
         // Only what the receiver of the report has sent can be its business.

@@ -321,6 +321,13 @@ impl Options {
         pieces.iter().try_for_each(|piece| self.append(piece))
     }
 
+    /// Takes bytes behind what it has, as many as there is room for.
+    #[inline]
+    pub(super) fn fill(&mut self, bytes: &[u8]) {
+        let _ = self.append(bytes.get(..MAX_LENGTH - self.len()).unwrap_or(bytes));
+    }
+
+    #[inline]
     fn append(&mut self, bytes: &[u8]) -> Result<(), NoRoom> {
         let room = self.bytes[usize::from(self.length)..].get_mut(..bytes.len()).ok_or(NoRoom)?;
         room.copy_from_slice(bytes);

@@ -399,3 +399,36 @@ proptest! {
         prop_assert_ne!(split(cut), Text::from(&longer[..]));
     }
 }
+
+#[test]
+fn a_segment_cut_in_its_options_is_read_as_far_as_it_goes() {
+    let options = Options::with_timestamps(Timestamps { value: 1, echo_reply: 2 });
+    let whole = Segment { source_port: 1, window: 7, options, text: "text".into(), ..Segment::default() };
+    let address = IpAddr::from([127, 0, 0, 1]);
+    let mut bytes = Vec::new();
+    whole.emit(address, address, &mut bytes);
+    for length in 0..=bytes.len() {
+        let cut = &bytes[..length];
+        let Ok((segment, header)) = Segment::parse_beginning(cut) else {
+            assert!(length < 20);
+            continue;
+        };
+        assert_eq!((segment.source_port, segment.window, header), (1, 7, 32));
+        assert_eq!(segment.options.as_bytes(), &cut[20..length.min(32)]);
+        assert_eq!(segment.text.len(), length.saturating_sub(32));
+        assert_eq!(Segment::parse(cut).is_ok(), length >= 32);
+    }
+    assert_eq!(Segment::parse_beginning(&bytes), Ok((whole, 32)));
+}
+
+#[test]
+fn a_checksum_that_a_card_was_to_complete_is_known() {
+    let [source, destination] = [[10, 0, 0, 1], [10, 0, 0, 2]].map(IpAddr::from);
+    let mut bytes = Vec::new();
+    Segment { text: "text".into(), ..Segment::default() }.emit(source, destination, &mut bytes);
+    assert!(!Segment::has_partial_checksum(&bytes, source, destination));
+    // 10.0.0.1, 10.0.0.2, protocol 6 and 24 bytes.
+    bytes[16..18].copy_from_slice(&(0x0a00_u16 * 2 + 3 + 6 + 24).to_be_bytes());
+    assert!(Segment::has_partial_checksum(&bytes, source, destination));
+    assert!(!Segment::has_partial_checksum(&bytes[..17], source, destination));
+}

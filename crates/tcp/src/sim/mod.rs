@@ -2,7 +2,7 @@
 //!
 //! - [`Network`] carries IP packets between hosts, over links that delay, lose, repeat, reorder, damage and mark
 //!   them at random or by a [`Schedule`]. A run is replayed from its seed.
-//! - [`Vantage`] and [`Record`]: what is seen at any point of the way; [`pcapng`] writes it down.
+//! - [`Vantage`] and [`Record`]: what is seen at any point of the way; [`pcapng`](crate::pcapng) writes it down.
 //! - [`ladder`] draws what passes between two ends.
 //! - [`Simulation`]: hosts with TCP and [programs](Program) on such a network, and a [`Journal`] of what happened
 //!   at each end and why.
@@ -13,7 +13,6 @@ pub mod ladder;
 mod link;
 mod loss;
 mod network;
-pub mod pcapng;
 mod picture;
 mod program;
 mod random;

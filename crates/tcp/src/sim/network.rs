@@ -13,10 +13,10 @@ use core::ops::Range;
 use core::time::Duration;
 
 use super::link::{self, LinkState, Queued};
-use super::pcapng::{ByteSink, Direction, Interface, PcapngWriter, SeenPacket};
 use super::tap::{Fate, LossCause, Place, Record, Vantage};
 use super::{Action, Link, Mtu, Random, Schedule, Scripted};
 use crate::ip::{self, IcmpKind, Packet};
+use crate::pcapng::{ByteSink, Direction, Interface, PcapngWriter, SeenPacket};
 use crate::{Instant, Segment};
 
 /// A host of a network: the number it got when it was added, from 0.
@@ -305,8 +305,10 @@ impl Network {
                 Place::Router => Direction::Unknown,
                 Place::Receiver => Direction::Inbound,
             };
-            let (time, bytes) = (record.time, &*record.packet);
-            writer.packet(interface, &SeenPacket { time, bytes, comment: &comment(record), direction })?;
+            let (nanos, bytes) = (record.time.as_micros().saturating_mul(1_000), &*record.packet);
+            let comments = &[&*comment(record)];
+            let seen = SeenPacket { nanos, bytes, comments, direction, ..SeenPacket::default() };
+            writer.packet(interface, &seen)?;
         }
         Ok(writer.into_inner())
     }

@@ -6,9 +6,9 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::ladder::{Change, Entry, Flight, Ladder, Note, Side};
-use super::pcapng::ByteSink;
 use super::{Cause, EndEvent, Place, Reception, Record, Sending, Simulation, Vantage};
 use crate::ip::Packet;
+use crate::pcapng::ByteSink;
 use crate::{Flags, FourTuple, Segment, SeqNumber, State};
 
 impl Simulation {

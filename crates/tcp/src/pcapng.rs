@@ -6,8 +6,6 @@
 use alloc::vec::Vec;
 use core::convert::Infallible;
 
-use crate::Instant;
-
 /// What bytes are written to: a vector, or a program's own.
 pub trait ByteSink {
     /// What can go wrong.
@@ -54,7 +52,7 @@ impl<W: std::io::Write> ByteSink for IoSink<W> {
 /// How fine the times of an interface are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Resolution {
-    /// Microseconds, which is what [`Instant`] has.
+    /// Microseconds, which is what [`Instant`](crate::Instant) has.
     #[default]
     Micros,
     /// Nanoseconds, for readers that expect them.
@@ -70,16 +68,16 @@ impl Resolution {
         }
     }
 
-    const fn units(self, time: Instant) -> u64 {
+    const fn units(self, nanos: u64) -> u64 {
         match self {
-            Self::Micros => time.as_micros(),
-            Self::Nanos => time.as_micros().saturating_mul(1_000),
+            Self::Micros => nanos / 1_000,
+            Self::Nanos => nanos,
         }
     }
 }
 
 /// An interface that packets were seen at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Interface<'a> {
     /// A short name, such as `eth0`.
     pub name: &'a str,
@@ -87,6 +85,17 @@ pub struct Interface<'a> {
     pub description: &'a str,
     /// How fine its times are.
     pub resolution: Resolution,
+    /// What packets begin with, by its number in the registry of pcap and pcapng (`LINKTYPE_…`).
+    pub link: u16,
+    /// At most so many bytes of a packet are kept; 0: no limit.
+    pub snap_length: u32,
+}
+
+/// No name, microseconds, and IP packets without anything before them.
+impl Default for Interface<'_> {
+    fn default() -> Self {
+        Self { name: "", description: "", resolution: Resolution::default(), link: RAW_IP, snap_length: 0 }
+    }
 }
 
 /// An interface that was described to a writer, for that writer's packets.
@@ -111,12 +120,14 @@ pub enum Direction {
 /// A packet as it was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct SeenPacket<'a> {
-    /// When. A simulation's times begin at 0, which readers show as 1970.
-    pub time: Instant,
-    /// The bytes of an IP packet, of either version.
+    /// When, in nanoseconds since 1970. A simulation's times begin at 0.
+    pub nanos: u64,
+    /// As much of it as was captured.
     pub bytes: &'a [u8],
-    /// What is to be said about it; empty: nothing. At most 65,535 bytes are kept.
-    pub comment: &'a str,
+    /// How long it was, if not all of it was captured; less than what was captured counts as that.
+    pub original_length: u32,
+    /// What is to be said about it; empty ones are left out. At most 65,535 bytes of each are kept.
+    pub comments: &'a [&'a str],
     /// Which way it went.
     pub direction: Direction,
 }
@@ -178,9 +189,10 @@ impl<S: ByteSink> PcapngWriter<S> {
         let id = InterfaceId { index: self.interfaces, resolution: interface.resolution };
         self.interfaces = self.interfaces.saturating_add(1);
         self.begin(block::INTERFACE_DESCRIPTION);
-        self.block.extend_from_slice(&RAW_IP.to_le_bytes());
-        // Reserved, and no limit to the length of packets.
-        self.block.extend_from_slice(&[0; 6]);
+        self.block.extend_from_slice(&interface.link.to_le_bytes());
+        // Reserved.
+        self.block.extend_from_slice(&[0; 2]);
+        self.block.extend_from_slice(&interface.snap_length.to_le_bytes());
         self.option(option::INTERFACE_NAME, interface.name.as_bytes());
         self.option(option::INTERFACE_DESCRIPTION, interface.description.as_bytes());
         self.option(option::INTERFACE_RESOLUTION, &[interface.resolution.exponent()]);
@@ -193,14 +205,17 @@ impl<S: ByteSink> PcapngWriter<S> {
     /// # Errors
     /// The sink's.
     pub fn packet(&mut self, interface: InterfaceId, packet: &SeenPacket<'_>) -> Result<(), S::Error> {
-        let time = interface.resolution.units(packet.time);
-        let length = packet.bytes.len() as u32;
+        let time = interface.resolution.units(packet.nanos);
+        let captured = packet.bytes.len() as u32;
+        let length = packet.original_length.max(captured);
         self.begin(block::ENHANCED_PACKET);
-        for word in [interface.index, (time >> 32) as u32, time as u32, length, length] {
+        for word in [interface.index, (time >> 32) as u32, time as u32, captured, length] {
             self.block.extend_from_slice(&word.to_le_bytes());
         }
         self.padded(packet.bytes);
-        self.option(option::COMMENT, packet.comment.as_bytes());
+        for comment in packet.comments {
+            self.option(option::COMMENT, comment.as_bytes());
+        }
         let direction = match packet.direction {
             Direction::Unknown => &[][..],
             Direction::Inbound => &[1, 0, 0, 0],
@@ -290,18 +305,25 @@ mod tests {
     #[test]
     fn a_capture_is_read_back() {
         let mut writer = PcapngWriter::new(Vec::new(), "eleven").unwrap();
-        let a = Interface { name: "A", description: "the client", resolution: Resolution::Micros };
+        let a = Interface { name: "A", description: "the client", ..Interface::default() };
         let a = writer.interface(&a).unwrap();
-        let b = Interface { name: "B", resolution: Resolution::Nanos, ..Interface::default() };
+        let b = Interface {
+            name: "B",
+            resolution: Resolution::Nanos,
+            link: 1,
+            snap_length: 96,
+            ..Interface::default()
+        };
         let b = writer.interface(&b).unwrap();
         let packet = SeenPacket {
-            time: Instant::from_micros(0x1_2345_6789),
+            nanos: 0x1_2345_6789 * 1_000 + 999,
             bytes: &[0x45, 1, 2, 3, 4],
-            comment: "SYN_SENT → ESTABLISHED",
+            comments: &["SYN_SENT → ESTABLISHED", "", "two"],
+            original_length: 9,
             direction: Direction::Outbound,
         };
         writer.packet(a, &packet).unwrap();
-        let plain = SeenPacket { time: Instant::from_micros(7), bytes: &[], ..SeenPacket::default() };
+        let plain = SeenPacket { nanos: 7_001, ..SeenPacket::default() };
         writer.packet(b, &plain).unwrap();
         writer.packet(b, &SeenPacket { direction: Direction::Inbound, ..plain }).unwrap();
         let bytes = writer.into_inner();
@@ -314,15 +336,18 @@ mod tests {
         assert_eq!((kind, &body[..8]), (1, &[101, 0, 0, 0, 0, 0, 0, 0][..]));
         assert_eq!(options(&body[8..]), [(2, &b"A"[..]), (3, b"the client"), (9, &[6])]);
         let (kind, body, rest) = block(rest);
-        assert_eq!(kind, 1);
+        assert_eq!((kind, &body[..8]), (1, &[1, 0, 0, 0, 96, 0, 0, 0][..]));
         assert_eq!(options(&body[8..]), [(2, &b"B"[..]), (9, &[9])]);
         let (kind, body, rest) = block(rest);
         assert_eq!(kind, 6);
-        assert_eq!(body[..20], [0, 0, 0, 0, 1, 0, 0, 0, 0x89, 0x67, 0x45, 0x23, 5, 0, 0, 0, 5, 0, 0, 0]);
+        assert_eq!(body[..20], [0, 0, 0, 0, 1, 0, 0, 0, 0x89, 0x67, 0x45, 0x23, 5, 0, 0, 0, 9, 0, 0, 0]);
         assert_eq!(body[20..28], [0x45, 1, 2, 3, 4, 0, 0, 0]);
-        assert_eq!(options(&body[28..]), [(1, "SYN_SENT → ESTABLISHED".as_bytes()), (2, &[2, 0, 0, 0])]);
+        assert_eq!(
+            options(&body[28..]),
+            [(1, "SYN_SENT → ESTABLISHED".as_bytes()), (1, b"two"), (2, &[2, 0, 0, 0])]
+        );
         let (_, body, rest) = block(rest);
-        assert_eq!(body[..12], [1, 0, 0, 0, 0, 0, 0, 0, 0x58, 0x1b, 0, 0]);
+        assert_eq!(body[..12], [1, 0, 0, 0, 0, 0, 0, 0, 0x59, 0x1b, 0, 0]);
         assert_eq!(options(&body[20..]), []);
         let (_, body, rest) = block(rest);
         assert_eq!(options(&body[20..]), [(2, &[1, 0, 0, 0][..])]);
@@ -334,7 +359,7 @@ mod tests {
         let comment = "é".repeat(40_000);
         let mut writer = PcapngWriter::new(Vec::new(), "").unwrap();
         let id = writer.interface(&Interface::default()).unwrap();
-        writer.packet(id, &SeenPacket { comment: &comment, ..SeenPacket::default() }).unwrap();
+        writer.packet(id, &SeenPacket { comments: &[&comment], ..SeenPacket::default() }).unwrap();
         let bytes = writer.into_inner();
         let (_, _, rest) = block(&bytes);
         let (_, body, _) = block(block(rest).2);
