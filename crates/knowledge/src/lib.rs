@@ -1,4 +1,5 @@
-//! What TCP states, flags, transitions, errnos, sysctls, findings and anomalies mean, in English and Simplified Chinese.
+//! What TCP states, flags, transitions, errnos, sysctls, findings and anomalies mean, and the
+//! sentences that tell the story of a flow, in English and Simplified Chinese.
 //!
 //! The texts stand in `texts/`, one file a subject and language, laid out as
 //! `texts/FORMAT.md` says, and are embedded. Only the subject that is asked for is parsed.
@@ -13,5 +14,5 @@ pub use placeholder::fill;
 pub use subjects::{
     AnomalyText, CombinationText, ErrnoFacts, ErrnoText, FindingText, StateText, SysctlFacts, SysctlText,
     anomaly, anomaly_names, combination, errno, errno_name, errno_names, finding, finding_codes, flag, state,
-    sysctl, sysctls, transition, verdict,
+    story, sysctl, sysctls, transition, verdict,
 };

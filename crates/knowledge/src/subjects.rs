@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 use crate::Language;
 use crate::source::{
-    ANOMALIES, ERRNO_FACTS, ERRNOS, FINDINGS, FLAGS, STATES, SYSCTL_FACTS, SYSCTLS, TRANSITIONS,
+    ANOMALIES, ERRNO_FACTS, ERRNOS, FINDINGS, FLAGS, STATES, STORY, SYSCTL_FACTS, SYSCTLS, TRANSITIONS,
 };
 
 type Table<T> = BTreeMap<String, T>;
@@ -224,4 +224,10 @@ pub fn anomaly_names() -> Vec<String> {
 /// An anomaly by name (`zero-window`).
 pub fn anomaly(name: &str, language: Language) -> Option<AnomalyText> {
     parse::<Table<AnomalyText>>(ANOMALIES.text(language)).remove(name)
+}
+
+/// A sentence of the story of a flow, or a word of it, by key (`opened`, `side-client`). Its
+/// placeholders (`{client}`) are for [`fill`](crate::fill).
+pub fn story(key: &str, language: Language) -> Option<String> {
+    parse::<Table<String>>(STORY.text(language)).remove(key)
 }
