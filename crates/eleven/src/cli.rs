@@ -250,4 +250,5 @@ Examples:
   eleven explain SYN+FIN              a combination of flags
   eleven explain ECONNRESET 110       errors, by name or number
   eleven explain tcp_fin_timeout      a sysctl, with its value here
-  eleven explain close-wait-leak      a finding";
+  eleven explain close-wait-leak      a finding
+  eleven explain zero-window          an anomaly that a trace shows";

@@ -56,6 +56,7 @@ fn wrong_names_are_answered_with_the_right_ones() {
         (&["count", "--by", "proces"], "there is no key `proces`; did you mean `process`?"),
         (&["count", "--by", "age"], "there is no key `age`"),
         (&["explain", "TIEM_WAIT"], "did you mean `TIME_WAIT`?"),
+        (&["explain", "zero-windwo"], "did you mean `zero-window`?"),
         (&["explain", "SYN+NOPE"], "`eleven explain --help` shows what can be explained"),
         (&["lst"], "list"),
         (&["list", "--limt", "3"], "--limit"),

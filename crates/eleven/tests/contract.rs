@@ -434,6 +434,7 @@ fn explanations_in_json_have_a_kind_a_name_and_a_language() {
         (&["110"], "errno"),
         (&["tcp_fin_timeout"], "sysctl"),
         (&["close-wait-leak"], "finding"),
+        (&["zero-window"], "anomaly"),
     ] {
         for language in ["en", "zh-CN"] {
             let arguments = [&["explain", "--format", "json", "--lang", language], words].concat();
@@ -444,6 +445,13 @@ fn explanations_in_json_have_a_kind_a_name_and_a_language() {
     }
     let several = run(&["explain", "--format", "json", "LISTEN", "ECONNREFUSED"]).json();
     assert_eq!(several.as_array().map(Vec::len), Some(2));
+    let anomaly = run(&["explain", "--format", "json", "zero-window"]).json();
+    assert!(
+        anomaly["what"].is_string() && anomaly["who"].is_string() && anomaly["next"].is_array(),
+        "{anomaly}"
+    );
+    let namesakes = run(&["explain", "--format", "json", "syn-flood"]).json();
+    assert_eq!((&namesakes[0]["kind"], &namesakes[1]["kind"]), (&json!("finding"), &json!("anomaly")));
     let all = run(&["explain", "--format", "ndjson"]).ndjson();
     let names: Vec<&str> = all.iter().filter_map(|page| page["name"].as_str()).collect();
     assert_eq!(names, State::ALL.map(State::as_str));

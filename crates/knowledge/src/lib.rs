@@ -1,5 +1,5 @@
-//! What TCP states, flags, transitions, errnos, sysctls and findings mean, in English and
-//! Simplified Chinese.
+//! What TCP states, flags, transitions, errnos, sysctls, findings and anomalies mean, and the
+//! sentences that tell the story of a flow, in English and Simplified Chinese.
 //!
 //! The texts stand in `texts/`, one file a subject and language, laid out as
 //! `texts/FORMAT.md` says, and are embedded. Only the subject that is asked for is parsed.
@@ -12,7 +12,7 @@ mod subjects;
 pub use language::{Language, UnknownLanguage};
 pub use placeholder::fill;
 pub use subjects::{
-    CombinationText, ErrnoFacts, ErrnoText, FindingText, StateText, SysctlFacts, SysctlText, combination,
-    errno, errno_name, errno_names, finding, finding_codes, flag, state, sysctl, sysctls, transition,
-    verdict,
+    AnomalyText, CombinationText, ErrnoFacts, ErrnoText, FindingText, StateText, SysctlFacts, SysctlText,
+    anomaly, anomaly_names, combination, errno, errno_name, errno_names, finding, finding_codes, flag, state,
+    story, sysctl, sysctls, transition, verdict,
 };

@@ -10,7 +10,9 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::Language;
-use crate::source::{ERRNO_FACTS, ERRNOS, FINDINGS, FLAGS, STATES, SYSCTL_FACTS, SYSCTLS, TRANSITIONS};
+use crate::source::{
+    ANOMALIES, ERRNO_FACTS, ERRNOS, FINDINGS, FLAGS, STATES, STORY, SYSCTL_FACTS, SYSCTLS, TRANSITIONS,
+};
 
 type Table<T> = BTreeMap<String, T>;
 
@@ -200,4 +202,32 @@ pub fn finding_codes() -> Vec<String> {
 /// A finding by code (`close-wait-leak`).
 pub fn finding(code: &str, language: Language) -> Option<FindingText> {
     parse::<Table<FindingText>>(FINDINGS.text(language)).remove(code)
+}
+
+/// Something that a tracker notes about a segment: what is seen on the wire, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AnomalyText {
+    /// What is seen and what it means.
+    pub what: String,
+    /// Who must act: a program, a host, the network, a middlebox, or nobody.
+    pub who: String,
+    /// What to look at next.
+    pub next: Vec<String>,
+}
+
+/// Names of all anomalies.
+pub fn anomaly_names() -> Vec<String> {
+    parse::<Table<AnomalyText>>(ANOMALIES.text(Language::English)).into_keys().collect()
+}
+
+/// An anomaly by name (`zero-window`).
+pub fn anomaly(name: &str, language: Language) -> Option<AnomalyText> {
+    parse::<Table<AnomalyText>>(ANOMALIES.text(language)).remove(name)
+}
+
+/// A sentence of the story of a flow, or a word of it, by key (`opened`, `side-client`). Its
+/// placeholders (`{client}`) are for [`fill`](crate::fill).
+pub fn story(key: &str, language: Language) -> Option<String> {
+    parse::<Table<String>>(STORY.text(language)).remove(key)
 }

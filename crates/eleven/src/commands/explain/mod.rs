@@ -1,4 +1,4 @@
-//! `eleven explain`: states, transitions, flags, errnos, sysctls and findings in words.
+//! `eleven explain`: states, transitions, flags, errnos, sysctls, findings and anomalies in words.
 
 mod diagram;
 mod page;
@@ -38,7 +38,7 @@ pub(super) fn run(global: &Global, args: &ExplainArgs) -> anyhow::Result<()> {
                 page.print(&mut output)?;
             }
         }
-        // One word, one object; several, an array.
+        // One page, one object; several, an array.
         Format::Json => match pages.as_slice() {
             [only] => output.json(only)?,
             several => output.json(&several)?,
@@ -72,5 +72,6 @@ fn page(subject: &Subject, language: Language) -> Page {
         Subject::Errno(name) => page::of_errno(name, language),
         Subject::Sysctl(name) => page::of_sysctl(name, language),
         Subject::Finding(code) => page::of_finding(code, language),
+        Subject::Anomaly(name) => page::of_anomaly(name, language),
     }
 }

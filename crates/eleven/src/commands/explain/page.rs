@@ -17,7 +17,7 @@ use crate::text;
 /// A page about one thing.
 #[derive(Debug)]
 pub(super) struct Page {
-    /// What kind of thing: `state`, `transition`, `flags`, `errno`, `sysctl`, `finding`.
+    /// What kind of thing: `state`, `transition`, `flags`, `errno`, `sysctl`, `finding`, `anomaly`.
     pub(super) kind: &'static str,
     /// Its name.
     pub(super) name: String,
@@ -438,5 +438,17 @@ pub(super) fn of_finding(code: &str, language: Language) -> Page {
     page.paragraph("cause", filled(&text.cause));
     page.paragraph("fix", filled(&text.fix));
     page.paragraph("verify", filled(&text.verify));
+    page
+}
+
+/// An anomaly that a trace shows.
+pub(super) fn of_anomaly(name: &str, language: Language) -> Page {
+    let mut page = Page::new("anomaly", name, language);
+    let Some(text) = eleven_knowledge::anomaly(name, language) else { return page };
+    let sysctls = eleven_knowledge::sysctls();
+    let filled = |sentence: &str| with_values(sentence, &sysctls, language);
+    page.paragraph("what", filled(&text.what));
+    page.paragraph("who", filled(&text.who));
+    page.list("next", text.next.iter().map(|item| filled(item)).collect());
     page
 }

@@ -19,6 +19,7 @@ pub(super) enum Subject {
     Errno(String),
     Sysctl(String),
     Finding(String),
+    Anomaly(String),
 }
 
 /// Every state, in the order of a connection's life.
@@ -37,7 +38,11 @@ pub(super) fn parse(words: &[String]) -> Result<Vec<Subject>, String> {
     if let Some(transition) = parse_transition(&split) {
         return Ok(vec![transition]);
     }
-    words.iter().map(|word| parse_word(word)).collect()
+    let mut subjects = Vec::new();
+    for word in words {
+        subjects.extend(parse_word(word)?);
+    }
+    Ok(subjects)
 }
 
 /// `FIN_WAIT1 FIN+ACK`, `ESTABLISHED close`, `SYN_SENT ESTABLISHED`.
@@ -94,12 +99,13 @@ fn is_title_of(text: &str, errno: &str) -> bool {
         })
 }
 
-fn parse_word(word: &str) -> Result<Subject, String> {
+/// What a word means: one thing, or several of the same name.
+fn parse_word(word: &str) -> Result<Vec<Subject>, String> {
     if let Ok(state) = word.parse() {
-        return Ok(Subject::State(state));
+        return Ok(vec![Subject::State(state)]);
     }
     if let Some(name) = word.parse().ok().and_then(eleven_knowledge::errno_name) {
-        return Ok(Subject::Errno(name));
+        return Ok(vec![Subject::Errno(name)]);
     }
     let errnos = eleven_knowledge::errno_names();
     let upper = match word.to_ascii_uppercase().as_str() {
@@ -108,35 +114,48 @@ fn parse_word(word: &str) -> Result<Subject, String> {
         upper => upper.to_owned(),
     };
     if errnos.contains(&upper) {
-        return Ok(Subject::Errno(upper));
+        return Ok(vec![Subject::Errno(upper)]);
     }
     let sysctls: Vec<String> = eleven_knowledge::sysctls().into_keys().collect();
     // `tcp_fin_timeout`, `net.ipv4.tcp_fin_timeout`, and the path form with slashes.
     let dotted = word.strip_prefix("/proc/sys/").unwrap_or(word).replace('/', ".");
     let is_named = |name: &&String| **name == dotted || name.rsplit('.').next() == Some(&dotted);
     if let Some(name) = sysctls.iter().find(is_named) {
-        return Ok(Subject::Sysctl(name.clone()));
+        return Ok(vec![Subject::Sysctl(name.clone())]);
     }
     if let Some(name) = errnos.iter().find(|name| is_title_of(word, name)) {
-        return Ok(Subject::Errno(name.clone()));
+        return Ok(vec![Subject::Errno(name.clone())]);
     }
     let codes = eleven_knowledge::finding_codes();
     let code = word.to_ascii_lowercase().replace('_', "-");
+    let anomalies = eleven_knowledge::anomaly_names();
+    // The same fault on a host and on the wire, or flags and the anomaly they are: both are meant.
+    let mut namesakes = Vec::new();
     if codes.contains(&code) {
-        return Ok(Subject::Finding(code));
+        namesakes.push(Subject::Finding(code.clone()));
     }
-    if let Some(rule) = RULES.iter().find(|rule| rule.id == word) {
-        return Ok(Subject::Rules { title: format!("{}, {}", rule.from, rule.event), rules: vec![rule] });
+    if anomalies.contains(&code) {
+        namesakes.push(Subject::Anomaly(code));
+    }
+    if namesakes.is_empty()
+        && let Some(rule) = RULES.iter().find(|rule| rule.id == word)
+    {
+        let title = format!("{}, {}", rule.from, rule.event);
+        return Ok(vec![Subject::Rules { title, rules: vec![rule] }]);
     }
     if let Ok(flags) = word.parse() {
-        return Ok(Subject::Flags(flags));
+        namesakes.push(Subject::Flags(flags));
+    }
+    if !namesakes.is_empty() {
+        return Ok(namesakes);
     }
     let known = State::ALL.iter().map(|state| state.as_str()).chain(errnos.iter().map(String::as_str));
     let short = sysctls.iter().filter_map(|name| name.rsplit('.').next());
-    let nearest = suggest::nearest(word, known.chain(short).chain(codes.iter().map(String::as_str)));
+    let named = codes.iter().chain(&anomalies).map(String::as_str);
+    let nearest = suggest::nearest(word, known.chain(short).chain(named));
     let hint = nearest.map_or_else(String::new, |nearest| format!("; did you mean `{nearest}`?"));
     Err(format!(
-        "`{word}` is no state, flags, errno, sysctl, rule or finding{hint}\n\
+        "`{word}` is no state, flags, errno, sysctl, rule, finding or anomaly{hint}\n\
          `eleven explain --help` shows what can be explained"
     ))
 }
@@ -167,6 +186,37 @@ mod tests {
         assert!(kinds(&["SYN+FIN"])[0].starts_with("Flags("));
         assert!(kinds(&["TIME_WAIT", "ESTABLISHED"])[0].starts_with("State(TimeWait)"));
         assert!(kinds(&["TIEM_WAIT"])[0].contains("did you mean `TIME_WAIT`?"));
+        assert_eq!(kinds(&["Zero_Window"]), ["Anomaly(\"zero-window\")"]);
+        assert!(kinds(&["zero-windwo"])[0].contains("did you mean `zero-window`?"));
+    }
+
+    #[test]
+    fn things_of_the_same_name_are_explained_together() {
+        assert_eq!(kinds(&["syn-flood"]), ["Finding(\"syn-flood\")", "Anomaly(\"syn-flood\")"]);
+        let both = kinds(&["syn-fin"]);
+        assert!(
+            both.len() == 2 && both[0] == "Anomaly(\"syn-fin\")" && both[1].starts_with("Flags("),
+            "{both:?}"
+        );
+        for name in eleven_knowledge::anomaly_names() {
+            assert!(kinds(&[&name]).contains(&format!("Anomaly({name:?})")), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_the_anomalies_send_the_reader_to_can_be_explained() {
+        for language in Language::ALL {
+            for name in eleven_knowledge::anomaly_names() {
+                let text = eleven_knowledge::anomaly(&name, language).expect("listed");
+                for item in text.next {
+                    let commands = item.split('`').skip(1).step_by(2);
+                    for words in commands.filter_map(|command| command.strip_prefix("eleven explain ")) {
+                        let words: Vec<String> = words.split(' ').map(str::to_owned).collect();
+                        assert!(words == ["FLAGS"] || parse(&words).is_ok(), "{name}: {words:?}");
+                    }
+                }
+            }
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use eleven_knowledge::{Language, SysctlFacts};
 use eleven_linux::proc::sysctl;
 
 /// Headings by key, in English and Chinese. The keys are those of the JSON.
-const HEADINGS: [(&str, &str, &str); 30] = [
+const HEADINGS: [(&str, &str, &str); 31] = [
     ("spellings", "Spellings", "写法"),
     ("what", "What it is", "含义"),
     ("enters", "Who gets into it", "谁会进入"),
@@ -29,6 +29,7 @@ const HEADINGS: [(&str, &str, &str); 30] = [
     ("cause", "Why, and who must act", "原因与责任方"),
     ("fix", "What helps", "如何解决"),
     ("verify", "How to verify it", "如何验证"),
+    ("who", "Who must act", "由谁处理"),
     ("outcomes", "What can happen", "可能的结果"),
     ("if", "if", "条件"),
     ("does", "does", "动作"),
