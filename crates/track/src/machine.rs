@@ -133,7 +133,6 @@ fn survive(mine: &mut Half, theirs: &Half, seen: &Seen<'_>, context: &Context, n
         // It reset the connection itself, as far as the reset's address tells.
         let ahead = !mine.is(Marks::RESET_ANSWERS) && seen.seq.ge(mine.reset_at);
         let newer = seen.len() > 0 && ahead && !seen.has(Flags::SYN)
-            || seen.has(Flags::ACK) && mine.is(Marks::ACKS) && seen.ack.gt(mine.last_ack)
             || since(mine, seen, context, last) > context.patience_ns;
         if newer {
             notes.insert(Note::SuspectedInjection);
@@ -313,6 +312,18 @@ fn acknowledge_fin(
     let not_closed = seen.is_pure_ack() && seen.seq == mine.next && !mine.is(Marks::FIN);
     let provenance = if not_closed && theirs.is(Marks::FIN) { Provenance::Observed } else { ACKNOWLEDGED };
     let mut rule = None;
+    // Its own reset overtook this: what it shows lies before.
+    let overtaken = mine.state() == State::Closed
+        && mine.is(Marks::RESET)
+        && !mine.is(Marks::FIN)
+        && mine.path.len() > 1
+        && mine.path.find(State::CloseWait).is_none();
+    if overtaken {
+        mine.take_back(mine.path.len() - 1);
+        let deed = if mine.state() == State::SynReceived { Deed::AckAndFin } else { Deed::Fin };
+        rule = act(mine, deed, ACKNOWLEDGED, context.at);
+        act(mine, Deed::Abort, Provenance::Observed, context.at);
+    }
     if matches!(mine.state(), State::Established | State::FinWait1 | State::FinWait2) {
         rule = act(mine, Deed::Fin, provenance, context.at);
     }

@@ -23,6 +23,8 @@ pub(crate) enum Deed {
     Ack,
     /// Has got the SYN+ACK that crossed its own.
     CrossingSynAck,
+    /// Has got both the ACK of its SYN+ACK and the peer's FIN.
+    AckAndFin,
     /// Sends FIN.
     Close,
     /// Resets.
@@ -39,7 +41,7 @@ pub(crate) enum Deed {
     IcmpHardError,
 }
 
-const WHATS: [&str; 14] = [
+const WHATS: [&str; 15] = [
     "active-open",
     "passive-open",
     "syn",
@@ -47,6 +49,7 @@ const WHATS: [&str; 14] = [
     "syn-ack",
     "ack",
     "crossing-syn-ack",
+    "ack-and-fin",
     "close",
     "abort",
     "fin",
@@ -90,6 +93,7 @@ mod tests {
             (State::SynSent, Deed::Abort, State::Closed),
             (State::SynReceived, Deed::Ack, State::Established),
             (State::SynReceived, Deed::CrossingSynAck, State::Established),
+            (State::SynReceived, Deed::AckAndFin, State::CloseWait),
             (State::SynReceived, Deed::Close, State::FinWait1),
             (State::SynReceived, Deed::Abort, State::Closed),
             (State::Established, Deed::Close, State::FinWait1),

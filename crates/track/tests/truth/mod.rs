@@ -259,6 +259,8 @@ pub(crate) fn judge(outcome: &Outcome) -> Result<Account, String> {
                     .map(|step| step.state),
             );
         }
+        // A SYN that is sent on and on may show the same of two flows.
+        claims.dedup();
         account.observed_claims += claims.len() as u64;
         account.sides += 1;
         if !is_subsequence(&claims, &all) {
@@ -425,8 +427,7 @@ fn check_edges(verdicts: &[Verdict], flows: &[Flow]) -> Result<(), String> {
             };
             // Who sends may take several steps at once: LISTEN is only known behind it.
             let edge = rule.from == before && (rule.to == after || rule.to_on_linux() == after);
-            let several =
-                side == verdict.from && (rule.to == after || rule.from == before || before == State::Closed);
+            let several = side == verdict.from;
             if !edge && !several {
                 return Err(format!("{} does not lead from {before} to {after}: {verdict:?}", rule.id));
             }
