@@ -1,6 +1,6 @@
 //! Puts a segment's numbers down, and says what it is: new, again, overtaken, a probe, a question.
 
-use eleven_tcp::{Flags, SeqNumber, State};
+use eleven_tcp::{Flags, SeqNumber, State, TcpOption};
 
 use crate::half::{Half, Marks};
 use crate::machine::Arrival;
@@ -23,13 +23,21 @@ pub(crate) type RoundTrip = Option<i64>;
 #[cold]
 pub(crate) fn put_down_syn(mine: &mut Half, theirs: &mut Half, seen: &Seen<'_>, notes: &mut Notes) {
     let options = seen.options;
-    let (mss, scale) = (options.mss().unwrap_or(0), options.window_scale());
+    let (mut mss, mut scale, mut sack) = (0, None, false);
+    for option in options {
+        match option {
+            TcpOption::MaximumSegmentSize(size) => mss = size,
+            TcpOption::WindowScale(shift) => scale = Some(shift),
+            TcpOption::SackPermitted => sack = true,
+            TcpOption::FastOpen(_) | TcpOption::FastOpenExperiment(_) => {
+                notes.insert(Note::FastOpen);
+                mine.marks.set(Marks::FAST_OPEN);
+            }
+            _ => {}
+        }
+    }
     if options.malformed() {
         notes.insert(Note::MalformedOptions);
-    }
-    if options.fast_open().is_some() {
-        notes.insert(Note::FastOpen);
-        mine.marks.set(Marks::FAST_OPEN);
     }
     let first_answer = seen.has(Flags::ACK) && !mine.is(Marks::SYN_ACK);
     if seen.has(Flags::ACK) {
@@ -71,7 +79,7 @@ pub(crate) fn put_down_syn(mine: &mut Half, theirs: &mut Half, seen: &Seen<'_>, 
         mine.marks.set(Marks::SCALES);
         mine.marks.set(Marks::HAD_SCALE);
     }
-    if options.sack_permitted() {
+    if sack {
         mine.marks.set(Marks::SACK);
     }
     let ecn = if seen.has(Flags::ACK) {

@@ -28,12 +28,35 @@ pub struct Tracker {
     settings: Settings,
     flows: Slab<Conversation>,
     /// Places in `flows` by the hash of their sockets. Flows whose sockets have a new connection are not in it.
-    index: HashTable<u32>,
+    index: HashTable<Entry>,
     evicted: Vec<Flow>,
     totals: Totals,
     floods: Sketch,
     scans: Sketch,
     now_ns: i64,
+}
+
+/// Where a flow is, with half of its hash: so that a growing table need not look at the flows.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    tag: u32,
+    place: u32,
+}
+
+impl Entry {
+    const fn new(hash: u64, place: usize) -> Self {
+        Self { tag: (hash >> 32) as u32, place: place as u32 }
+    }
+
+    /// The hash by which the table finds it.
+    const fn hash(self) -> u64 {
+        spread((self.tag as u64) << 32)
+    }
+}
+
+/// The table takes its bits from both ends of a hash.
+const fn spread(hash: u64) -> u64 {
+    (hash >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 /// What a tracker has seen, evicted flows included.
@@ -135,7 +158,9 @@ impl Tracker {
             for (place, slot) in places.iter_mut().zip(&located) {
                 if let Some(slot) = slot {
                     // Any flow of the same hash will do: this only brings it near.
-                    *place = self.index.find(slot.hash, |_| true).copied().unwrap_or(u32::MAX);
+                    let tag = Entry::new(slot.hash, 0).tag;
+                    let found = self.index.find(spread(slot.hash), |entry| entry.tag == tag);
+                    *place = found.map_or(u32::MAX, |entry| entry.place);
                 }
             }
             let mut near = 0_u32;
@@ -156,13 +181,14 @@ impl Tracker {
 
     fn find(&self, located: &Located) -> Option<usize> {
         let flows = &self.flows;
-        self.index
-            .find(located.hash, |place| {
-                flows
-                    .get(*place as usize)
+        let tag = Entry::new(located.hash, 0).tag;
+        let is_it = |entry: &Entry| {
+            entry.tag == tag
+                && flows
+                    .get(entry.place as usize)
                     .is_some_and(|flow| flow.key.is(&located.sockets) && flow.path == located.path)
-            })
-            .map(|place| *place as usize)
+        };
+        self.index.find(spread(located.hash), is_it).map(|entry| entry.place as usize)
     }
 
     fn observe_located(&mut self, sighting: &Sighting<'_>, located: &Located) -> Verdict {
@@ -213,7 +239,7 @@ impl Tracker {
     ) -> usize {
         if let Some(old) = found {
             let old = old as u32;
-            if let Ok(entry) = self.index.find_entry(located.hash, |place| *place == old) {
+            if let Ok(entry) = self.index.find_entry(spread(located.hash), |entry| entry.place == old) {
                 entry.remove();
             }
             if let Some(flow) = self.flows.get_mut(old as usize) {
@@ -228,10 +254,8 @@ impl Tracker {
         let key = Key::keep(&located.sockets);
         self.flows.push(Conversation::new(sighting, key, located.reversed, &self.settings));
         self.totals.flows += 1;
-        let (flows, secret) = (&self.flows, &self.settings.hash_key);
-        self.index.insert_unique(located.hash, place as u32, |place| {
-            flows.get(*place as usize).map_or(0, |flow| flow.key.sockets().hash(flow.path, secret))
-        });
+        let entry = Entry::new(located.hash, place);
+        self.index.insert_unique(entry.hash(), entry, |entry| entry.hash());
         place
     }
 
@@ -309,17 +333,17 @@ impl Tracker {
     fn remove(&mut self, place: u32) {
         let hash = |tracker: &Self, place: u32| {
             let flow = tracker.flows.get(place as usize);
-            flow.map_or(0, |flow| flow.key.sockets().hash(flow.path, &tracker.settings.hash_key))
+            spread(flow.map_or(0, |flow| flow.key.sockets().hash(flow.path, &tracker.settings.hash_key)))
         };
         let own = hash(self, place);
-        if let Ok(entry) = self.index.find_entry(own, |known| *known == place) {
+        if let Ok(entry) = self.index.find_entry(own, |known| known.place == place) {
             entry.remove();
         }
         let last = (self.flows.len() - 1) as u32;
         if last != place {
             let moved = hash(self, last);
-            if let Some(known) = self.index.find_mut(moved, |known| *known == last) {
-                *known = place;
+            if let Some(known) = self.index.find_mut(moved, |known| known.place == last) {
+                known.place = place;
             }
         }
         self.flows.swap_remove(place as usize);
@@ -382,7 +406,7 @@ impl Tracker {
     pub fn memory(&self) -> usize {
         let spare = self.flows.spare() * size_of::<Conversation>();
         // A control byte and a place for each of the table's slots.
-        let index = self.index.capacity() * 8 / 7 * (size_of::<u32>() + 1);
+        let index = self.index.capacity() * 8 / 7 * (size_of::<Entry>() + 1);
         let flows: usize = self.flows.iter().map(Conversation::memory).sum();
         flows + spare + index + self.floods.memory() + self.scans.memory()
     }
@@ -392,7 +416,15 @@ impl Conversation {
     /// Reads a little of it, to bring it near.
     #[inline]
     fn touch(&self) -> u32 {
-        self.halves[0].next.0 ^ self.halves[1].next.0 ^ self.last_time as u32
+        // A line of memory is 64 bytes; these lie on most of them.
+        let near = |half: &crate::half::Half| {
+            half.next.0
+                ^ half.packets
+                ^ half.path.len() as u32
+                ^ half.bytes as u32
+                ^ u32::from(half.last_window)
+        };
+        near(&self.halves[0]) ^ near(&self.halves[1]) ^ self.last_time as u32 ^ self.close_us
     }
 
     /// An ICMP error about something its sender had sent.
