@@ -122,12 +122,14 @@ fn wire_path(outcome: &Outcome, captured: &[Captured<'_>], host: usize) -> Vec<V
     let host = eleven_tcp::sim::HostId(host);
     let pair = if host.0 == 0 { outcome.pair } else { outcome.pair.reversed() };
     // What it sent, with how many events had happened by then.
-    let mut sent: Vec<(usize, u64, Flags)> = captured
+    let mut sent: Vec<(usize, u64, Flags, bool)> = captured
         .iter()
         .filter(|packet| packet.record.from == host && packet.good)
         .filter_map(|packet| {
             let number = packet.record.number;
-            journal.sent.get(&number).map(|sending| (sending.events, number, packet.segment.flags))
+            journal.sent.get(&number).map(|sending| {
+                (sending.events, number, packet.segment.flags, !packet.segment.text.is_empty())
+            })
         })
         .collect();
     sent.sort_unstable();
@@ -162,10 +164,20 @@ fn wire_path(outcome: &Outcome, captured: &[Captured<'_>], host: usize) -> Vec<V
     };
     for index in 0..=journal.events.len() {
         // What was sent before this event.
-        while let Some((_, number, flags)) =
+        while let Some((_, number, flags, text)) =
             sent.get(next_sent).copied().filter(|(events, ..)| *events <= index)
         {
             next_sent += 1;
+            // Text is sent only by who is open, even if its program has called CLOSE before that.
+            if state == State::FinWait1 && !fin_sent && text && !flags.contains(Flags::SYN) {
+                opened = true;
+                push(
+                    &mut life,
+                    wire(state, flags.contains(Flags::FIN), false, true),
+                    Why::Sent(number),
+                    index,
+                );
+            }
             if flags.contains(Flags::FIN) && !fin_sent {
                 fin_sent = true;
                 closed_after_peer = matches!(state, State::Closing | State::LastAck);
@@ -200,7 +212,7 @@ fn wire_path(outcome: &Outcome, captured: &[Captured<'_>], host: usize) -> Vec<V
             }
             state = after;
             opened |= after == State::Established || after == State::CloseWait;
-            let shown = sent.iter().find(|(events, _, flags)| {
+            let shown = sent.iter().find(|(events, _, flags, _)| {
                 // The segments it sent because of this event come after it and before its next.
                 let next_own = journal.events[index + 1..]
                     .iter()
@@ -210,7 +222,7 @@ fn wire_path(outcome: &Outcome, captured: &[Captured<'_>], host: usize) -> Vec<V
             });
             let cause = match (event.cause, shown) {
                 (Cause::Packet(number), _) if !hidden => Why::Packet(number),
-                (Cause::Packet(_) | Cause::Call(_) | Cause::Timer, Some((_, number, _))) => {
+                (Cause::Packet(_) | Cause::Call(_) | Cause::Timer, Some((_, number, ..))) => {
                     Why::Sent(*number)
                 }
                 _ => Why::Unseen,
