@@ -1,0 +1,78 @@
+//! A sighting boiled down to what the tracker works with.
+
+use eleven_tcp::{Flags, Options, SeqNumber, Timestamps};
+
+use crate::Sighting;
+
+/// A segment's numbers, with its real length.
+#[derive(Clone, Copy)]
+pub(crate) struct Seen<'a> {
+    pub(crate) number: u64,
+    pub(crate) time_ns: i64,
+    /// Microseconds after the flow's first packet; it wraps.
+    pub(crate) clock: u32,
+    pub(crate) seq: SeqNumber,
+    pub(crate) ack: SeqNumber,
+    pub(crate) flags: Flags,
+    pub(crate) window: u16,
+    pub(crate) text: u32,
+    pub(crate) options: &'a Options,
+    pub(crate) timestamps: Option<Timestamps>,
+    pub(crate) identification: Option<u16>,
+    pub(crate) hop_limit: u8,
+}
+
+impl<'a> Seen<'a> {
+    #[inline]
+    pub(crate) fn of(sighting: &Sighting<'a>, flow_begins_ns: i64) -> Self {
+        let segment = sighting.segment;
+        Self {
+            number: sighting.number,
+            time_ns: sighting.time_ns,
+            clock: (sighting.time_ns.wrapping_sub(flow_begins_ns) / 1_000) as u32,
+            seq: segment.seq,
+            ack: segment.ack,
+            flags: segment.flags,
+            window: segment.window,
+            text: sighting.text_length,
+            options: &segment.options,
+            timestamps: segment.options.timestamps(),
+            identification: sighting.identification,
+            hop_limit: sighting.hop_limit,
+        }
+    }
+
+    #[inline]
+    pub(crate) const fn has(&self, flags: Flags) -> bool {
+        self.flags.contains(flags)
+    }
+
+    /// How many numbers it takes. What a reset carries takes none.
+    #[inline]
+    pub(crate) const fn len(&self) -> u32 {
+        if self.has(Flags::RST) {
+            return 0;
+        }
+        self.text.wrapping_add(self.has(Flags::SYN) as u32).wrapping_add(self.has(Flags::FIN) as u32)
+    }
+
+    /// Behind its last number.
+    #[inline]
+    pub(crate) fn end(&self) -> SeqNumber {
+        self.seq + self.len()
+    }
+
+    /// Has ACK and none of the controls.
+    #[inline]
+    pub(crate) const fn is_pure_or_text(&self) -> bool {
+        self.has(Flags::ACK) && !self.flags.intersects(Flags::SYN.union(Flags::FIN).union(Flags::RST))
+    }
+
+    /// Only an acknowledgment.
+    #[inline]
+    pub(crate) const fn is_pure_ack(&self) -> bool {
+        self.text == 0
+            && self.has(Flags::ACK)
+            && !self.flags.intersects(Flags::SYN.union(Flags::FIN).union(Flags::RST))
+    }
+}

@@ -1,0 +1,484 @@
+//! All flows.
+
+use std::hash::Hasher;
+use std::net::{IpAddr, SocketAddr};
+
+use eleven_tcp::{Flags, State};
+use hashbrown::HashTable;
+use siphasher::sip::SipHasher13;
+
+use crate::conversation::Conversation;
+use crate::half::{At, Marks};
+use crate::key::{Key, Located, Sockets};
+use crate::moves::{Deed, rule_of};
+use crate::sketch::Sketch;
+use crate::slab::Slab;
+use crate::{Flow, Inference, Note, Notes, Provenance, Settings, Sighting, Verdict};
+
+/// Rebuilds the states of both ends of every flow.
+///
+/// Segments go in with [`observe`](Self::observe), verdicts come out; [`flows`](Self::flows) and
+/// [`finish`](Self::finish) tell about the flows. There is no clock in it: time is what the sightings say.
+///
+/// **Memory.** At most [`Settings::max_flows`] flows are kept. When one more begins, some are evicted: first those that
+/// are over, the one that was seen last longest ago first; then those that were idle longest. They are told as they are
+/// then, and wait to be fetched with [`drain_evicted`](Self::drain_evicted).
+#[derive(Debug)]
+pub struct Tracker {
+    settings: Settings,
+    flows: Slab<Conversation>,
+    /// Places in `flows` by the hash of their sockets. Flows whose sockets have a new connection are not in it.
+    index: HashTable<Entry>,
+    evicted: Vec<Flow>,
+    totals: Totals,
+    floods: Sketch,
+    scans: Sketch,
+    now_ns: i64,
+}
+
+/// Where a flow is, with half of its hash: so that a growing table need not look at the flows.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    tag: u32,
+    place: u32,
+}
+
+impl Entry {
+    const fn new(hash: u64, place: usize) -> Self {
+        Self { tag: (hash >> 32) as u32, place: place as u32 }
+    }
+
+    /// The hash by which the table finds it.
+    const fn hash(self) -> u64 {
+        spread((self.tag as u64) << 32)
+    }
+}
+
+/// The table takes its bits from both ends of a hash.
+const fn spread(hash: u64) -> u64 {
+    (hash >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+/// What a tracker has seen, evicted flows included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Segments.
+    pub packets: u64,
+    /// Bytes of text in them, repeats included.
+    pub bytes: u64,
+    /// Flows that began.
+    pub flows: u64,
+    /// Flows that were handed out early because there were too many.
+    pub evicted: u64,
+    /// Segments whose checksum was wrong.
+    pub bad_checksums: u64,
+}
+
+/// Something an ICMP error tells about a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// Fragmentation needed, or packet too big: the largest packet the next link takes.
+    PacketTooBig {
+        /// In bytes; 0 where the router does not say.
+        mtu: u32,
+    },
+    /// A hard error: protocol or port unreachable.
+    Unreachable,
+    /// Any other: it may pass.
+    Transient,
+}
+
+/// An ICMP error that quotes a TCP segment.
+#[derive(Clone, Copy, Debug)]
+pub struct Reported {
+    /// The packet's number, as in [`Sighting::number`].
+    pub number: u64,
+    /// When, in nanoseconds since the Unix epoch.
+    pub time_ns: i64,
+    /// Who had sent the segment that is quoted.
+    pub source: SocketAddr,
+    /// Whom it was for.
+    pub destination: SocketAddr,
+    /// Its sequence number.
+    pub seq: u32,
+    /// As in [`Sighting::path`].
+    pub path: u64,
+    /// What is reported.
+    pub report: Report,
+}
+
+impl Tracker {
+    /// Nothing seen yet.
+    pub fn new(mut settings: Settings) -> Self {
+        settings.max_flows = settings.max_flows.clamp(1, u32::MAX as usize - 1);
+        Self {
+            settings,
+            flows: Slab::new(),
+            index: HashTable::new(),
+            evicted: Vec::new(),
+            totals: Totals::default(),
+            floods: Sketch::new(),
+            scans: Sketch::new(),
+            now_ns: i64::MIN,
+        }
+    }
+
+    /// The choices it was made with.
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// What was seen.
+    pub const fn totals(&self) -> Totals {
+        self.totals
+    }
+
+    /// The hash of a segment's sockets and path under the key of the settings, the same in both directions: for who
+    /// shards flows over several trackers.
+    pub fn hash(settings: &Settings, sighting: &Sighting<'_>) -> u64 {
+        Located::of(sighting, &settings.hash_key).hash
+    }
+
+    /// Takes in a segment.
+    pub fn observe(&mut self, sighting: &Sighting<'_>) -> Verdict {
+        let located = Located::of(sighting, &self.settings.hash_key);
+        self.observe_located(sighting, &located)
+    }
+
+    /// Takes in a few segments and hands each verdict on, with its place among them. It comes to the same as
+    /// [`observe`](Self::observe) one by one; the flows are looked up beforehand, so that memory is waited for only once.
+    pub fn observe_batch(&mut self, sightings: &[Sighting<'_>], mut each: impl FnMut(usize, &Verdict)) {
+        const AT_ONCE: usize = 16;
+        for (chunk, part) in sightings.chunks(AT_ONCE).enumerate() {
+            let mut located = [None; AT_ONCE];
+            let mut places = [u32::MAX; AT_ONCE];
+            for (slot, sighting) in located.iter_mut().zip(part) {
+                *slot = Some(Located::of(sighting, &self.settings.hash_key));
+            }
+            for (place, slot) in places.iter_mut().zip(&located) {
+                if let Some(slot) = slot {
+                    // Any flow of the same hash will do: this only brings it near.
+                    let tag = Entry::new(slot.hash, 0).tag;
+                    let found = self.index.find(spread(slot.hash), |entry| entry.tag == tag);
+                    *place = found.map_or(u32::MAX, |entry| entry.place);
+                }
+            }
+            let mut near = 0_u32;
+            for place in places {
+                if let Some(flow) = self.flows.get(place as usize) {
+                    near = near.wrapping_add(flow.touch());
+                }
+            }
+            std::hint::black_box(near);
+            for (index, (slot, sighting)) in located.iter().zip(part).enumerate() {
+                if let Some(slot) = slot {
+                    let verdict = self.observe_located(sighting, slot);
+                    each(chunk * AT_ONCE + index, &verdict);
+                }
+            }
+        }
+    }
+
+    fn find(&self, located: &Located) -> Option<usize> {
+        let flows = &self.flows;
+        let tag = Entry::new(located.hash, 0).tag;
+        let is_it = |entry: &Entry| {
+            entry.tag == tag
+                && flows
+                    .get(entry.place as usize)
+                    .is_some_and(|flow| flow.key.is(&located.sockets) && flow.path == located.path)
+        };
+        self.index.find(spread(located.hash), is_it).map(|entry| entry.place as usize)
+    }
+
+    fn observe_located(&mut self, sighting: &Sighting<'_>, located: &Located) -> Verdict {
+        self.totals.packets += 1;
+        self.totals.bytes += u64::from(sighting.text_length);
+        self.totals.bad_checksums += u64::from(sighting.checksum_bad);
+        self.now_ns = self.now_ns.max(sighting.time_ns);
+        let mut notes = Notes::NONE;
+        let place = match self.find(located) {
+            Some(place)
+                if !self
+                    .flows
+                    .get(place)
+                    .is_some_and(|flow| flow.is_succeeded_by(sighting, located.reversed)) =>
+            {
+                place
+            }
+            found => {
+                if found.is_some() {
+                    notes.insert(Note::PortReuse);
+                }
+                self.begin(sighting, located, found, &mut notes)
+            }
+        };
+        let Some(flow) = self.flows.get_mut(place) else {
+            unreachable!("a flow that was found or begun");
+        };
+        let was_open = flow.handshake_us != crate::conversation::UNKNOWN;
+        let mut verdict = flow.observe(sighting, located.reversed, &self.settings);
+        if !notes.is_empty() {
+            flow.count(notes, verdict.from, sighting.number);
+            notes.iter().for_each(|note| verdict.notes.insert(note));
+        }
+        if !was_open && flow.handshake_us != crate::conversation::UNKNOWN {
+            self.forgive(sighting);
+        }
+        verdict
+    }
+
+    /// A new flow, instead of the one found between the same sockets if there was one.
+    #[cold]
+    fn begin(
+        &mut self,
+        sighting: &Sighting<'_>,
+        located: &Located,
+        found: Option<usize>,
+        notes: &mut Notes,
+    ) -> usize {
+        if let Some(old) = found {
+            let old = old as u32;
+            if let Ok(entry) = self.index.find_entry(spread(located.hash), |entry| entry.place == old) {
+                entry.remove();
+            }
+            if let Some(flow) = self.flows.get_mut(old as usize) {
+                flow.finished = true;
+            }
+        }
+        if self.flows.len() >= self.settings.max_flows {
+            self.evict();
+        }
+        self.suspect(sighting, notes);
+        let place = self.flows.len();
+        let key = Key::keep(&located.sockets);
+        self.flows.push(Conversation::new(sighting, key, located.reversed, &self.settings));
+        self.totals.flows += 1;
+        let entry = Entry::new(located.hash, place);
+        self.index.insert_unique(entry.hash(), entry, |entry| entry.hash());
+        place
+    }
+
+    fn hash_of(&self, addresses: &[IpAddr], port: u16) -> u64 {
+        let mut hasher = SipHasher13::new_with_key(&self.settings.hash_key);
+        for address in addresses {
+            match address {
+                IpAddr::V4(address) => hasher.write_u32(address.to_bits()),
+                IpAddr::V6(address) => hasher.write_u128(address.to_bits()),
+            }
+        }
+        hasher.write_u16(port);
+        hasher.finish()
+    }
+
+    /// Counts an attempt to open.
+    fn suspect(&mut self, sighting: &Sighting<'_>, notes: &mut Notes) {
+        let segment = sighting.segment;
+        let opens = segment.flags.contains(Flags::SYN) && !segment.flags.contains(Flags::ACK);
+        let probes = !segment.flags.intersects(Flags::ACK | Flags::SYN | Flags::RST);
+        if opens {
+            let destination = self.hash_of(&[sighting.destination], segment.destination_port);
+            if self.floods.add(destination, sighting.time_ns) > self.settings.flood_threshold {
+                notes.insert(Note::SynFlood);
+            }
+        }
+        if opens || probes {
+            let source = self.hash_of(&[sighting.source], 0);
+            if self.scans.add(source, sighting.time_ns) > self.settings.scan_threshold {
+                notes.insert(Note::Scan);
+            }
+        }
+    }
+
+    /// An attempt succeeded: neither flood nor scan.
+    #[cold]
+    fn forgive(&mut self, sighting: &Sighting<'_>) {
+        let destination = self.hash_of(&[sighting.destination], sighting.segment.destination_port);
+        self.floods.remove(destination);
+        let source = self.hash_of(&[sighting.source], 0);
+        self.scans.remove(source);
+    }
+
+    /// Makes room: a 64th of all flows at once, so that choosing them costs little for each.
+    #[cold]
+    fn evict(&mut self) {
+        let count = (self.settings.max_flows / 64).max(1).min(self.flows.len());
+        let mut order: Vec<(bool, i64, u64, u32)> = self
+            .flows
+            .iter()
+            .enumerate()
+            .map(|(place, flow)| {
+                (!(flow.finished || flow.is_over()), flow.last_time, flow.origin.packet, place as u32)
+            })
+            .collect();
+        if count < order.len() {
+            order.select_nth_unstable(count - 1);
+            order.truncate(count);
+        }
+        order.sort_unstable();
+        for (_, _, _, place) in &order {
+            if let Some(flow) = self.flows.get(*place as usize) {
+                self.evicted.push(flow.tell(self.now_ns, &self.settings));
+            }
+        }
+        self.totals.evicted += order.len() as u64;
+        // From the back, so that what is moved into a hole stays.
+        order.sort_unstable_by_key(|(_, _, _, place)| core::cmp::Reverse(*place));
+        for (_, _, _, place) in order {
+            self.remove(place);
+        }
+    }
+
+    /// Takes a flow out; the last one moves to its place.
+    fn remove(&mut self, place: u32) {
+        let hash = |tracker: &Self, place: u32| {
+            let flow = tracker.flows.get(place as usize);
+            spread(flow.map_or(0, |flow| flow.key.sockets().hash(flow.path, &tracker.settings.hash_key)))
+        };
+        let own = hash(self, place);
+        if let Ok(entry) = self.index.find_entry(own, |known| known.place == place) {
+            entry.remove();
+        }
+        let last = (self.flows.len() - 1) as u32;
+        if last != place {
+            let moved = hash(self, last);
+            if let Some(known) = self.index.find_mut(moved, |known| known.place == last) {
+                known.place = place;
+            }
+        }
+        self.flows.swap_remove(place as usize);
+    }
+
+    /// Tells the time of the capture to a tracker that has seen only a part of it, so that TIME_WAIT ends alike in all
+    /// shards. Nothing else depends on it.
+    pub fn advance(&mut self, time_ns: i64) {
+        self.now_ns = self.now_ns.max(time_ns);
+    }
+
+    /// Takes in an ICMP error. Tells the flow it is about and what it does there; `None` if there is no such flow.
+    pub fn observe_icmp(&mut self, reported: &Reported) -> Option<Verdict> {
+        let ports = (reported.source.port(), reported.destination.port());
+        let (sockets, reversed) = Sockets::of(reported.source.ip(), reported.destination.ip(), ports);
+        let hash = sockets.hash(reported.path, &self.settings.hash_key);
+        let place = self.find(&Located { sockets, path: reported.path, hash, reversed })?;
+        let flow = self.flows.get_mut(place)?;
+        Some(flow.observe_report(reported, reversed))
+    }
+
+    /// All flows that are kept, in the order of their first packets, told as they are now.
+    pub fn flows(&self) -> Vec<Flow> {
+        let mut flows: Vec<Flow> =
+            self.flows.iter().map(|flow| flow.tell(self.now_ns, &self.settings)).collect();
+        flows.sort_by_key(|flow| flow.id);
+        flows
+    }
+
+    /// One flow as it is now, by the number of its first packet; evicted ones are not found.
+    pub fn flow(&self, id: u64) -> Option<Flow> {
+        let flow = self.flows.iter().find(|flow| flow.origin.packet == id)?;
+        Some(flow.tell(self.now_ns, &self.settings))
+    }
+
+    /// How many flows are kept.
+    pub fn len(&self) -> usize {
+        self.flows.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.flows.len() == 0
+    }
+
+    /// The flows that were evicted since this was called last.
+    pub fn drain_evicted(&mut self) -> Vec<Flow> {
+        core::mem::take(&mut self.evicted)
+    }
+
+    /// Ends: all flows that were not fetched yet, evicted ones included, in the order of their first packets.
+    pub fn finish(mut self) -> Vec<Flow> {
+        let mut flows = core::mem::take(&mut self.evicted);
+        flows.extend(self.flows.iter().map(|flow| flow.tell(self.now_ns, &self.settings)));
+        flows.sort_by_key(|flow| flow.id);
+        flows
+    }
+
+    /// Bytes of memory taken by the flows and what finds them, without evicted ones that wait to be fetched.
+    pub fn memory(&self) -> usize {
+        let spare = self.flows.spare() * size_of::<Conversation>();
+        // A control byte and a place for each of the table's slots.
+        let index = self.index.capacity() * 8 / 7 * (size_of::<Entry>() + 1);
+        let flows: usize = self.flows.iter().map(Conversation::memory).sum();
+        flows + spare + index + self.floods.memory() + self.scans.memory()
+    }
+}
+
+impl Conversation {
+    /// Reads a little of it, to bring it near.
+    #[inline]
+    fn touch(&self) -> u32 {
+        // A line of memory is 64 bytes; these lie on most of them.
+        let near = |half: &crate::half::Half| {
+            half.next.0
+                ^ half.packets
+                ^ half.path.len() as u32
+                ^ half.bytes as u32
+                ^ u32::from(half.last_window)
+        };
+        near(&self.halves[0]) ^ near(&self.halves[1]) ^ self.last_time as u32 ^ self.close_us
+    }
+
+    /// An ICMP error about something its sender had sent.
+    #[cold]
+    fn observe_report(&mut self, reported: &Reported, reversed: bool) -> Verdict {
+        let from = self.side(reversed);
+        let before = [self.halves[0].state(), self.halves[1].state()];
+        let at = At { origin: self.origin, packet: reported.number, time_ns: reported.time_ns };
+        let half = &mut self.halves[from.index()];
+        let mut notes = Notes::NONE;
+        let mut rule = None;
+        let seq = eleven_tcp::SeqNumber(reported.seq);
+        // RFC 5927: it has to be about something that is under way.
+        let under_way = half.is(Marks::NUMBERED) && seq.ge(half.acked) && seq.lt(half.next);
+        match reported.report {
+            Report::PacketTooBig { .. } if under_way => notes.insert(Note::PacketTooBig),
+            Report::Unreachable if under_way => {
+                if matches!(half.state(), State::SynSent | State::SynReceived) {
+                    rule = rule_of(half.state(), Deed::IcmpHardError);
+                    if let Some(rule) = rule {
+                        half.step(rule.to, Some(rule), Provenance::Inferred(Inference::Reported), at);
+                    }
+                }
+            }
+            _ => {}
+        }
+        self.count(notes, from, reported.number);
+        let halves = &self.halves;
+        Verdict {
+            flow: self.origin.packet,
+            is_first: false,
+            from,
+            seq: seq.offset_from(halves[from.index()].isn),
+            ack: None,
+            length: 0,
+            before,
+            after: [halves[0].state(), halves[1].state()],
+            provenances: [halves[0].provenance(), halves[1].provenance()],
+            sender_rule: rule,
+            receiver_rule: None,
+            notes,
+            duplicate_acks: 0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ordinary_flow_takes_no_more_than_promised() {
+        // With its place in the index: four bytes and one of control, when the table is not quite half full.
+        let size = size_of::<Conversation>();
+        assert!(size + 12 <= 512, "{size}");
+    }
+}

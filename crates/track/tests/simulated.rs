@@ -1,0 +1,76 @@
+//! Random worlds, captured somewhere on the way, and what a midpoint can know of them compared with what the ends
+//! themselves did.
+//!
+//!     cargo test -p eleven-track --test simulated                     # 6,000 worlds
+//!     RUNS=100000 cargo test --release -p eleven-track --test simulated
+//!     SEED=123 cargo test -p eleven-track --test simulated -- --nocapture   # one, with its ladder
+
+mod truth;
+mod world;
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use world::World;
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|value| value.parse().expect("a number"))
+}
+
+/// What is wrong with the tracker's account of a world, a panic included; else which clauses of the definition it needed.
+fn judge(seed: u64) -> Result<truth::Account, String> {
+    let judged = catch_unwind(AssertUnwindSafe(|| truth::judge(&World::random(seed).run())));
+    judged.unwrap_or_else(|panic| {
+        let words = panic.downcast_ref::<String>().cloned();
+        Err(words.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default())
+    })
+}
+
+#[test]
+fn what_a_midpoint_says_is_what_the_ends_did() {
+    if let Some(seed) = number("SEED") {
+        let world = World::random(seed);
+        println!("{world:#?}");
+        let outcome = world.run();
+        truth::print(&outcome);
+        let judged = truth::judge(&outcome);
+        assert!(judged.is_ok(), "{}", judged.unwrap_err());
+        println!("{:?}", judged.unwrap());
+        return;
+    }
+    let runs = number("RUNS").unwrap_or(6_000);
+    let first = number("FIRST").unwrap_or(0);
+    let next = AtomicU64::new(first);
+    let failures = Mutex::new(Vec::new());
+    let totals = Mutex::new((truth::Account::default(), BTreeMap::<&str, u64>::new()));
+    let threads = std::thread::available_parallelism().map_or(2, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                let mut mine = truth::Account::default();
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= first + runs || failures.lock().unwrap().len() > 20 {
+                        break;
+                    }
+                    match judge(seed) {
+                        Ok(account) => mine.add(&account),
+                        Err(wrong) => failures.lock().unwrap().push((seed, wrong)),
+                    }
+                }
+                totals.lock().unwrap().0.add(&mine);
+            });
+        }
+    });
+    println!("{runs} worlds: {:#?}", totals.into_inner().unwrap().0);
+    let mut failures = failures.into_inner().unwrap();
+    failures.sort();
+    for (seed, wrong) in &failures {
+        println!("SEED={seed}: {wrong}");
+    }
+    if let Some((seed, wrong)) = failures.first() {
+        panic!("{wrong}\nSEED={seed} cargo test -p eleven-track --test simulated -- --nocapture");
+    }
+}
