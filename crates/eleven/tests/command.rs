@@ -11,4 +11,5 @@ mod snapshot_diff;
 mod summary;
 mod support;
 mod terminal;
+mod trace;
 mod unprivileged;

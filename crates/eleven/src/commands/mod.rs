@@ -8,6 +8,7 @@ mod list;
 mod man;
 mod snapshot;
 mod summary;
+mod trace;
 
 use std::ffi::OsString;
 use std::io;
@@ -66,6 +67,7 @@ fn dispatch(cli: &Cli) -> anyhow::Result<()> {
         Some(Command::Count(args)) => count::run(global, args),
         Some(Command::List(args)) => list::run(global, args),
         Some(Command::Explain(args)) => explain::run(global, args),
+        Some(Command::Trace(args)) => trace::run(global, args),
         Some(Command::Snapshot(args)) => snapshot::run(global, args),
         Some(Command::Diff(args)) => diff::run(global, args),
         Some(Command::Completions(args)) => completions::run(args),

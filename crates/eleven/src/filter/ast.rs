@@ -10,6 +10,7 @@ use eleven_snapshot::{Family, KernelOnly, SocketKind, TimerKind};
 use eleven_tcp::{State, StateSet};
 
 use super::comparison::Comparison;
+use super::flow::FlowPredicate;
 use super::lex::{ends_word, word_operator};
 use super::pattern::Pattern;
 
@@ -145,6 +146,8 @@ pub enum Predicate {
     Inode(u64),
     /// Its cookie.
     Cookie(u64),
+    /// Something that only a flow in a capture has.
+    Flow(FlowPredicate),
 }
 
 impl From<Predicate> for Expression {
@@ -268,6 +271,7 @@ impl Predicate {
             Self::Congestion(name) => write_name(f, "congestion", equal, name),
             Self::Inode(inode) => write!(f, "inode {equal} {inode}"),
             Self::Cookie(cookie) => write!(f, "cookie {equal} {cookie:#x}"),
+            Self::Flow(predicate) => predicate.write(f, equal, compare),
         }
     }
 }
@@ -283,7 +287,12 @@ fn write_states(f: &mut fmt::Formatter<'_>, states: StateSet, negated: bool) -> 
     }
 }
 
-fn write_name(f: &mut fmt::Formatter<'_>, keyword: &str, equal: &str, name: &Pattern) -> fmt::Result {
+pub(super) fn write_name(
+    f: &mut fmt::Formatter<'_>,
+    keyword: &str,
+    equal: &str,
+    name: &Pattern,
+) -> fmt::Result {
     write!(f, "{keyword} {equal} {}", quote(name.as_str()))
 }
 
@@ -304,7 +313,7 @@ fn quote(text: &str) -> Arc<str> {
 }
 
 /// A duration as a filter writes it.
-struct DurationText(Duration);
+pub(super) struct DurationText(pub(super) Duration);
 
 impl fmt::Display for DurationText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

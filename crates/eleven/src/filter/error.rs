@@ -12,6 +12,19 @@ pub enum Cause {
     /// A term begins with a word that the language does not have.
     #[error("`{0}` is not a word of the filter language")]
     UnknownWord(String),
+    /// A word of the language that does not go with what is asked.
+    #[error("`{word}` is asked of {of}, and this is about {about}")]
+    OtherSubject {
+        /// The word.
+        word: &'static str,
+        /// What has it.
+        of: &'static str,
+        /// What has it not.
+        about: &'static str,
+    },
+    /// No anomaly has this name.
+    #[error("`{0}` is no anomaly that is looked for")]
+    UnknownAnomaly(String),
     /// No state, and no class of states, has this name.
     #[error("`{0}` is not a TCP state")]
     UnknownState(String),

@@ -18,67 +18,81 @@ use super::pattern::Pattern;
 /// The kernel cuts names of processes to 15 bytes.
 const COMM_LENGTH: usize = 15;
 
+/// Something that a filter can choose: a socket, a flow.
+pub trait Filterable {
+    /// The answer to one question; `None` where it is unknown.
+    fn answer(&self, predicate: &Predicate) -> Option<bool>;
+}
+
+impl<T: Filterable> Filterable for &T {
+    fn answer(&self, predicate: &Predicate) -> Option<bool> {
+        (**self).answer(predicate)
+    }
+}
+
 impl Expression {
-    pub(super) fn matches(&self, socket: &Socket) -> bool {
+    pub(super) fn matches(&self, subject: &impl Filterable) -> bool {
         match self {
-            Self::And(parts) => parts.iter().all(|part| part.matches(socket)),
-            Self::Or(parts) => parts.iter().any(|part| part.matches(socket)),
-            Self::Not(inner) => !inner.matches(socket),
+            Self::And(parts) => parts.iter().all(|part| part.matches(subject)),
+            Self::Or(parts) => parts.iter().any(|part| part.matches(subject)),
+            Self::Not(inner) => !inner.matches(subject),
             Self::Test { predicate, negated } => {
-                predicate.answer(socket).is_some_and(|answer| answer != *negated)
+                subject.answer(predicate).is_some_and(|answer| answer != *negated)
             }
         }
     }
 }
 
-impl Predicate {
-    /// `None` where it is unknown.
-    fn answer(&self, socket: &Socket) -> Option<bool> {
-        match self {
-            Self::States(states) => Some(states.contains(socket.state)),
-            Self::Kind(kind) => Some(socket.kind == *kind),
-            Self::Family(family) => Some(socket.family == *family),
-            Self::Host { side, prefix, port } => {
+impl Filterable for Socket {
+    fn answer(&self, predicate: &Predicate) -> Option<bool> {
+        let socket = self;
+        match predicate {
+            Predicate::States(states) => Some(states.contains(socket.state)),
+            Predicate::Kind(kind) => Some(socket.kind == *kind),
+            Predicate::Family(family) => Some(socket.family == *family),
+            Predicate::Host { side, prefix, port } => {
                 Some(either(*side, socket, |address, found| host(*prefix, *port, address, found)))
             }
-            Self::Port { side, comparison, port } => {
+            Predicate::Port { side, comparison, port } => {
                 Some(either(*side, socket, |_, found| comparison.holds(&found, port)))
             }
-            Self::AutoBound(range) => Some(range.contains(&socket.local_port.unwrap_or(0))),
+            Predicate::AutoBound(range) => Some(range.contains(&socket.local_port.unwrap_or(0))),
             // None is "bound to no interface", which every name differs from.
-            Self::Interface(name) => {
+            Predicate::Interface(name) => {
                 Some(socket.interface.as_deref().is_some_and(|interface| name.matches(interface)))
             }
-            Self::Mark { value, mask } => socket.mark.map(|mark| mark & mask == *value),
-            Self::Process(name) => {
+            Predicate::Mark { value, mask } => socket.mark.map(|mark| mark & mask == *value),
+            Predicate::Process(name) => {
                 any_owner(socket, socket.owners.iter().any(|owner| process(name, &owner.process)))
             }
-            Self::Pid(pid) => any_owner(socket, socket.owners.iter().any(|owner| owner.pid == *pid)),
-            Self::User { name, uid } => match (&socket.user, socket.uid, uid) {
+            Predicate::Pid(pid) => any_owner(socket, socket.owners.iter().any(|owner| owner.pid == *pid)),
+            Predicate::User { name, uid } => match (&socket.user, socket.uid, uid) {
                 (Some(user), _, _) => Some(name.matches(user)),
                 (None, Some(found), Some(uid)) => Some(found == *uid),
                 (None, _, _) => None,
             },
-            Self::Uid(uid) => socket.uid.map(|found| found == *uid),
-            Self::NoOwner(reason) => no_owner(socket, *reason),
-            Self::Cgroup(path) => text(path, socket.cgroup.as_deref()),
-            Self::Container(name) => text(name, socket.container.as_deref()),
-            Self::Netns(name) => text(name, socket.netns.as_deref()),
-            Self::Age(comparison, wanted) => age(*comparison, *wanted, socket.age()?),
-            Self::ReceiveQueue(comparison, size) => number(*comparison, socket.recv_queue, *size),
-            Self::SendQueue(comparison, size) => number(*comparison, socket.send_queue, *size),
-            Self::Backlog(comparison, length) => number(*comparison, socket.backlog, *length),
-            Self::Timer(kind) => Some(socket.timer.map(|timer| timer.kind) == *kind),
-            Self::Retransmits(comparison, times) => {
+            Predicate::Uid(uid) => socket.uid.map(|found| found == *uid),
+            Predicate::NoOwner(reason) => no_owner(socket, *reason),
+            Predicate::Cgroup(path) => text(path, socket.cgroup.as_deref()),
+            Predicate::Container(name) => text(name, socket.container.as_deref()),
+            Predicate::Netns(name) => text(name, socket.netns.as_deref()),
+            Predicate::Age(comparison, wanted) => age(*comparison, *wanted, socket.age()?),
+            Predicate::ReceiveQueue(comparison, size) => number(*comparison, socket.recv_queue, *size),
+            Predicate::SendQueue(comparison, size) => number(*comparison, socket.send_queue, *size),
+            Predicate::Backlog(comparison, length) => number(*comparison, socket.backlog, *length),
+            Predicate::Timer(kind) => Some(socket.timer.map(|timer| timer.kind) == *kind),
+            Predicate::Retransmits(comparison, times) => {
                 number(*comparison, socket.timer.map(|timer| timer.retransmits), *times)
             }
-            Self::RoundTripTime(comparison, wanted) => {
+            Predicate::RoundTripTime(comparison, wanted) => {
                 let micros = socket.tcp_info.as_ref()?.get("tcpi_rtt")?;
                 Some(comparison.holds(&Duration::from_micros(micros), wanted))
             }
-            Self::Congestion(name) => text(name, socket.congestion.as_deref()),
-            Self::Inode(inode) => socket.inode.map(|found| found == *inode),
-            Self::Cookie(cookie) => socket.cookie.map(|found| found == *cookie),
+            Predicate::Congestion(name) => text(name, socket.congestion.as_deref()),
+            Predicate::Inode(inode) => socket.inode.map(|found| found == *inode),
+            Predicate::Cookie(cookie) => socket.cookie.map(|found| found == *cookie),
+            // The parser lets none of these through to sockets.
+            Predicate::Flow(_) => None,
         }
     }
 }

@@ -42,6 +42,18 @@ pub enum Topic {
     Congestion,
     Inode,
     Cookie,
+    Flow,
+    EndState,
+    ClientState,
+    ServerState,
+    ClosedBy,
+    Anomaly,
+    Retransmissions,
+    Packets,
+    Bytes,
+    Duration,
+    Handshake,
+    ConnState,
 }
 
 /// Which operators may stand between a keyword and its value.
@@ -57,6 +69,15 @@ pub enum Operators {
     Order,
 }
 
+/// What a filter chooses from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Subject {
+    /// The sockets of a host.
+    Sockets,
+    /// The flows in a capture. Their client stands for the local end, their server for the remote one.
+    Flows,
+}
+
 /// Under which heading a keyword is explained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Group {
@@ -68,11 +89,13 @@ pub enum Group {
     Owner,
     /// What the kernel knows of the conversation.
     Conversation,
+    /// What a capture shows of a flow.
+    Flow,
 }
 
 impl Group {
     /// All, in the order of the help.
-    pub const ALL: [Self; 4] = [Self::State, Self::Address, Self::Owner, Self::Conversation];
+    pub const ALL: [Self; 5] = [Self::State, Self::Address, Self::Owner, Self::Conversation, Self::Flow];
 
     /// The heading.
     pub const fn title(self) -> &'static str {
@@ -81,6 +104,7 @@ impl Group {
             Self::Address => "Addresses and ports",
             Self::Owner => "Who it belongs to",
             Self::Conversation => "How the conversation goes",
+            Self::Flow => "What became of the flow",
         }
     }
 }
@@ -102,6 +126,32 @@ pub struct Keyword {
     pub group: Group,
     /// One line of help.
     pub help: &'static str,
+}
+
+impl Keyword {
+    /// Whether it can be asked of such a subject.
+    pub const fn is_about(&self, subject: Subject) -> bool {
+        use Topic::{
+            Address, Destination, DestinationPort, Exclude, Family, Inet, Inet6, Port, RoundTripTime, Source,
+            SourcePort, State,
+        };
+        let of_both = matches!(
+            self.topic,
+            State
+                | Exclude
+                | Destination
+                | Source
+                | Address
+                | DestinationPort
+                | SourcePort
+                | Port
+                | Family
+                | Inet
+                | Inet6
+                | RoundTripTime
+        );
+        of_both || matches!(self.group, Group::Flow) == matches!(subject, Subject::Flows)
+    }
 }
 
 const fn keyword(
@@ -190,6 +240,31 @@ pub const KEYWORDS: &[Keyword] = &[
         "inode of the socket's file"),
     keyword(Topic::Cookie, "cookie", &["sk"], Equality, "N", Group::Conversation,
         "the kernel's number of the socket"),
+
+    keyword(Topic::Flow, "flow", &[], Order, "N", Group::Flow,
+        "its number, from 1 in the order of first packets"),
+    keyword(Topic::EndState, "end-state", &["end_state"], Equality, "STATE[,STATE…]", Group::Flow,
+        "state in which one of the two ends was last"),
+    keyword(Topic::ClientState, "client-state", &["client_state"], Equality, "STATE[,STATE…]", Group::Flow,
+        "the same of the client"),
+    keyword(Topic::ServerState, "server-state", &["server_state"], Equality, "STATE[,STATE…]", Group::Flow,
+        "the same of the server"),
+    keyword(Topic::ClosedBy, "closed-by", &["closed_by"], Equality, "client|server|none", Group::Flow,
+        "who sent the first FIN or RST"),
+    keyword(Topic::Anomaly, "anomaly", &["anomalies"], Equality, "NAME", Group::Flow,
+        "something odd happened in it: zero-window, retransmission, …"),
+    keyword(Topic::Retransmissions, "retransmissions", &["retransmission"], Order, "N", Group::Flow,
+        "segments that were sent again, by both ends"),
+    keyword(Topic::Packets, "packets", &[], Order, "N", Group::Flow,
+        "packets of both ends"),
+    keyword(Topic::Bytes, "bytes", &[], Order, "SIZE", Group::Flow,
+        "text of both ends, repeats included"),
+    keyword(Topic::Duration, "duration", &[], Order, "DURATION", Group::Flow,
+        "from the first packet to the last"),
+    keyword(Topic::Handshake, "handshake", &[], Order, "DURATION", Group::Flow,
+        "from the SYN to the ACK that opens; takes a unit"),
+    keyword(Topic::ConnState, "conn-state", &["zeek_conn_state", "conn_state"], Equality, "NAME", Group::Flow,
+        "Zeek's verdict: S0, SF, REJ, RSTO, …"),
 ];
 
 /// A name for several states at once.
@@ -222,7 +297,7 @@ pub const STATE_CLASSES: &[StateClass] = &[
     StateClass { name: "bound", states: None, help: "bound to a port, neither listening nor connected" },
 ];
 
-/// The keyword with this spelling, in any case.
+/// The keyword with this spelling, in any case, whatever it can be asked of.
 pub(super) fn find(word: &str) -> Option<&'static Keyword> {
     KEYWORDS.iter().find(|keyword| {
         std::iter::once(&keyword.name).chain(keyword.aliases).any(|name| name.eq_ignore_ascii_case(word))
@@ -243,10 +318,11 @@ pub(super) fn state_words() -> Vec<String> {
     spellings.chain(STATE_CLASSES.iter().map(|class| class.name.to_owned())).collect()
 }
 
-/// Everything that a term can begin with.
-pub(super) fn term_words() -> Vec<String> {
+/// Everything that a term about `subject` can begin with.
+pub(super) fn term_words(subject: Subject) -> Vec<String> {
     let mut words: Vec<String> = KEYWORDS
         .iter()
+        .filter(|keyword| keyword.is_about(subject))
         .flat_map(|keyword| std::iter::once(&keyword.name).chain(keyword.aliases))
         .chain(&["and", "or", "not"])
         .map(|name| (*name).to_owned())
@@ -256,7 +332,7 @@ pub(super) fn term_words() -> Vec<String> {
 }
 
 /// The help of the filter language, for a terminal and the man page.
-pub fn help() -> String {
+pub fn help(subject: Subject) -> String {
     /// Where the explanations begin.
     const COLUMN: usize = 36;
     let mut text = String::from(
@@ -266,8 +342,13 @@ pub fn help() -> String {
          signs in it is quoted.\n",
     );
     for group in Group::ALL {
+        let keywords =
+            || KEYWORDS.iter().filter(|keyword| keyword.group == group && keyword.is_about(subject));
+        if keywords().next().is_none() {
+            continue;
+        }
         let _ = writeln!(text, "\n{}:", group.title());
-        for keyword in KEYWORDS.iter().filter(|keyword| keyword.group == group) {
+        for keyword in keywords() {
             let operator = match keyword.operators {
                 Operators::None | ValueOnly => "",
                 Equality => "[!=] ",
@@ -287,10 +368,15 @@ pub fn help() -> String {
     for class in STATE_CLASSES {
         let _ = writeln!(text, "  {:<width$}{}", class.name, class.help, width = COLUMN - 2);
     }
+    if subject == Subject::Flows {
+        text.push_str(
+            "\nThe client of a flow is its local end, its server the remote one; `state` is `end-state`.\n",
+        );
+    }
     text.push_str(
         "\nHOST is ADDRESS, ADDRESS/LENGTH, ADDRESS:PORT, [IPV6]:PORT, :PORT, a name, or *. An IPv4\n\
          address also matches IPv6 sockets that talk to it. DURATION is 90 (seconds), 250ms, 10m, 2h30m,\n\
-         7d. SIZE is bytes, or 4k, 16M, 1G. What is unknown of a socket matches neither = nor !=.\n",
+         7d. SIZE is bytes, or 4k, 16M, 1G. What is unknown matches neither = nor !=.\n",
     );
     text
 }

@@ -23,6 +23,8 @@
 //!   asked of a saved snapshot. The kernel's own flag says yes of every accepted
 //!   connection, whatever its port.
 //! - An IPv6 address without brackets has no port: `::1` is an address.
+//!
+//! The same language chooses flows of a capture: [`Subject`] says which words are about what.
 
 use std::fmt;
 
@@ -34,12 +36,14 @@ mod ast;
 mod comparison;
 mod error;
 mod evaluate;
+mod flow;
 mod keywords;
 mod lex;
 mod names;
 mod parse;
 mod pattern;
 mod push_down;
+mod push_down_capture;
 pub(crate) mod suggest;
 mod value;
 
@@ -49,7 +53,9 @@ mod tests;
 pub use ast::{Expression, NoOwner, Predicate, Side};
 pub use comparison::Comparison;
 pub use error::{Cause, FilterError};
-pub use keywords::{Group, KEYWORDS, Keyword, Operators, STATE_CLASSES, StateClass, Topic, help};
+pub use evaluate::Filterable;
+pub use flow::{ClosedBy, End, FlowPredicate, Measure};
+pub use keywords::{Group, KEYWORDS, Keyword, Operators, STATE_CLASSES, StateClass, Subject, Topic, help};
 pub use names::{Names, NoNames, SystemNames};
 pub use pattern::Pattern;
 pub use push_down::{Families, Needs};
@@ -69,14 +75,23 @@ impl Filter {
         Self { expression: None }
     }
 
-    /// Reads a filter; an empty one is [`Self::everything`]. The words of a command line
-    /// are joined by blanks first.
+    /// Reads a filter of sockets; an empty one is [`Self::everything`]. The words of a command
+    /// line are joined by blanks first.
     ///
     /// # Errors
     ///
     /// What is not understood, where, and what may have been meant.
     pub fn parse(text: &str, names: &dyn Names) -> Result<Self, FilterError> {
-        match parse::parse(text, names) {
+        Self::parse_about(Subject::Sockets, text, names)
+    }
+
+    /// The same for other subjects: not every word can be asked of each.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::parse`].
+    pub fn parse_about(subject: Subject, text: &str, names: &dyn Names) -> Result<Self, FilterError> {
+        match parse::parse(text, subject, names) {
             Ok(expression) => Ok(Self { expression }),
             Err(error) => Err(error.within(text)),
         }
@@ -92,12 +107,12 @@ impl Filter {
         self.expression.is_none()
     }
 
-    /// Whether `socket` is asked for.
+    /// Whether a socket, or a flow, is asked for.
     ///
-    /// What is unknown of a socket matches neither `=` nor `!=`; `not` around it does.
+    /// What is unknown of it matches neither `=` nor `!=`; `not` around it does.
     /// Of an age that is a lower bound, what is known counts: see `age` in the help.
-    pub fn matches(&self, socket: &Socket) -> bool {
-        self.expression.as_ref().is_none_or(|expression| expression.matches(socket))
+    pub fn matches(&self, subject: &impl Filterable) -> bool {
+        self.expression.as_ref().is_none_or(|expression| expression.matches(subject))
     }
 
     /// States that matching sockets can be in: the mask of a dump. No socket in another
@@ -132,6 +147,11 @@ impl Filter {
             .map_or(KernelFilter::All, |expression| push_down::kernel_filter(expression, names))
     }
 
+    /// What a live capture has to see, so that no flow that matches is missed; `None` is everything.
+    pub fn capture_expression(&self) -> Option<eleven_capture::filter::Expression> {
+        self.expression.as_ref().map(push_down_capture::expression)
+    }
+
     /// What has to be read of a socket before [`Self::matches`] can decide.
     pub fn needs(&self) -> Needs {
         match &self.expression {
@@ -141,10 +161,26 @@ impl Filter {
     }
 }
 
+/// Reads a duration as filters write it: `90` (seconds), `250ms`, `2h30m`.
+///
+/// # Errors
+///
+/// When it is none.
+pub fn parse_duration(text: &str) -> Result<std::time::Duration, Cause> {
+    value::duration(text).map_err(|bad| bad.cause)
+}
+
 /// For the fuzz target and its replay: any text as a filter. A refusal can be shown, and an
 /// accepted filter can be decided, pushed down, printed and read again.
 #[doc(hidden)]
 pub fn try_any_text(text: &str) {
+    match Filter::parse_about(Subject::Flows, text, &NoNames) {
+        Err(error) => assert!(!error.render().is_empty()),
+        Ok(filter) => {
+            let again = Filter::parse_about(Subject::Flows, &filter.to_string(), &NoNames);
+            assert_eq!(again.as_ref(), Ok(&filter), "{filter}");
+        }
+    }
     match Filter::parse(text, &NoNames) {
         Err(error) => assert!(!error.render().is_empty()),
         Ok(filter) => {

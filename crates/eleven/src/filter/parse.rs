@@ -21,7 +21,8 @@ use eleven_tcp::{State, StateSet};
 use super::ast::{Expression, NoOwner, Predicate, Side};
 use super::comparison::Comparison;
 use super::error::{Cause, FilterError};
-use super::keywords::{self, Keyword, Operators, Topic};
+use super::flow::{self, ClosedBy, End, FlowPredicate, Measure};
+use super::keywords::{self, Keyword, Operators, Subject, Topic};
 use super::lex::{Operator, Token, TokenKind, tokens};
 use super::names::Names;
 use super::pattern::Pattern;
@@ -33,8 +34,12 @@ use super::value::{self, BadValue};
 const DEEPEST: usize = 100;
 
 /// `None` is the empty filter.
-pub(super) fn parse(text: &str, names: &dyn Names) -> Result<Option<Expression>, FilterError> {
-    let mut parser = Parser { text, names, tokens: tokens(text)?, at: 0, depth: 0 };
+pub(super) fn parse(
+    text: &str,
+    subject: Subject,
+    names: &dyn Names,
+) -> Result<Option<Expression>, FilterError> {
+    let mut parser = Parser { text, subject, names, tokens: tokens(text)?, at: 0, depth: 0 };
     if parser.tokens.is_empty() {
         return Ok(None);
     }
@@ -48,6 +53,7 @@ pub(super) fn parse(text: &str, names: &dyn Names) -> Result<Option<Expression>,
 
 struct Parser<'a> {
     text: &'a str,
+    subject: Subject,
     names: &'a dyn Names,
     tokens: Vec<Token>,
     at: usize,
@@ -208,12 +214,15 @@ impl Parser<'_> {
                 })
             }
             TokenKind::Word { text, quoted: false } => match keywords::find(&text) {
+                Some(keyword) if !keyword.is_about(self.subject) => {
+                    Err(FilterError::new(span, other_subject(keyword, self.subject)))
+                }
                 Some(keyword) => {
                     self.at += 1;
                     self.test(keyword)
                 }
                 None if named_states(&text).is_some() => self.states_value().map(States::into_expression),
-                None => Err(unknown_word(span, text)),
+                None => Err(unknown_word(span, text, self.subject)),
             },
             TokenKind::Close if self.at == 0 => Err(FilterError::new(span, Cause::UnopenedParenthesis)),
             TokenKind::Close
@@ -354,6 +363,41 @@ impl Parser<'_> {
             Topic::Congestion => test(Predicate::Congestion(self.pattern(keyword)?)),
             Topic::Inode => test(Predicate::Inode(self.parsed(keyword, value::number)?)),
             Topic::Cookie => test(Predicate::Cookie(self.parsed(keyword, value::number)?)),
+            _ => test(Predicate::Flow(self.flow_test(keyword, comparison)?)),
+        })
+    }
+
+    /// What only a flow can be asked.
+    fn flow_test(&mut self, keyword: &Keyword, comparison: Comparison) -> Result<FlowPredicate, FilterError> {
+        let number = |measure, value| FlowPredicate::Number { measure, comparison, value };
+        let time = |measure, value| FlowPredicate::Time { measure, comparison, value };
+        Ok(match keyword.topic {
+            Topic::Flow => number(Measure::Number, self.parsed(keyword, value::number)?),
+            Topic::Retransmissions => number(Measure::Retransmissions, self.parsed(keyword, value::number)?),
+            Topic::Packets => number(Measure::Packets, self.parsed(keyword, value::number)?),
+            Topic::Bytes => number(Measure::Bytes, self.parsed(keyword, value::size)?),
+            Topic::Duration => time(Measure::Duration, self.parsed(keyword, value::duration)?),
+            Topic::Handshake => time(Measure::Handshake, self.parsed(keyword, value::duration_with_unit)?),
+            Topic::ClientState => FlowPredicate::EndState(End::Client, self.states_value()?.set),
+            Topic::ServerState => FlowPredicate::EndState(End::Server, self.states_value()?.set),
+            Topic::ClosedBy => {
+                let choices = &["client", "server", "none"];
+                let meanings = [ClosedBy::Client, ClosedBy::Server, ClosedBy::Nobody];
+                FlowPredicate::ClosedBy(self.choice(keyword, choices, &meanings)?)
+            }
+            Topic::Anomaly => {
+                let (text, span) = self.value(keyword)?;
+                let name = Pattern::new(&text);
+                let known = flow::anomaly_names();
+                if !known.iter().any(|known| name.matches(known)) {
+                    return Err(FilterError::new(span, Cause::UnknownAnomaly(text.clone()))
+                        .suggest(nearest(&text, known.iter().copied())));
+                }
+                FlowPredicate::Anomaly(name)
+            }
+            Topic::ConnState => FlowPredicate::ConnState(self.pattern(keyword)?),
+            // Everything else is a word about sockets, or about both.
+            _ => FlowPredicate::EndState(End::Either, self.states_value()?.set),
         })
     }
 
@@ -514,8 +558,17 @@ fn not_a_choice(
     FilterError::new(span, Cause::NotAChoice { keyword: keyword.name, word, choices }).suggest(suggestion)
 }
 
-fn unknown_word(span: Range<usize>, word: String) -> FilterError {
-    let words = keywords::term_words();
+fn other_subject(keyword: &Keyword, subject: Subject) -> Cause {
+    let (sockets, flows) = ("the sockets of a host", "the flows of a capture");
+    let (of, about) = match subject {
+        Subject::Sockets => (flows, sockets),
+        Subject::Flows => (sockets, flows),
+    };
+    Cause::OtherSubject { word: keyword.name, of, about }
+}
+
+fn unknown_word(span: Range<usize>, word: String, subject: Subject) -> FilterError {
+    let words = keywords::term_words(subject);
     let number = word.strip_prefix(':').unwrap_or(&word);
     let suggestion = if number.parse::<u16>().is_ok() {
         Some(format!("port {number}"))

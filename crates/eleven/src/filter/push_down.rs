@@ -295,7 +295,8 @@ fn test(predicate: &Predicate, negated: bool, names: &dyn Names, towards: Toward
         | Predicate::RoundTripTime(..)
         | Predicate::Congestion(_)
         | Predicate::Inode(_)
-        | Predicate::Cookie(_) => towards.unknown(),
+        | Predicate::Cookie(_)
+        | Predicate::Flow(_) => towards.unknown(),
     }
 }
 
@@ -356,6 +357,7 @@ fn predicate_needs(predicate: &Predicate) -> Needs {
         | Predicate::Timer(_)
         | Predicate::Retransmits(..)
         | Predicate::Inode(_)
-        | Predicate::Cookie(_) => none,
+        | Predicate::Cookie(_)
+        | Predicate::Flow(_) => none,
     }
 }

@@ -52,7 +52,11 @@ const INTERFACES: [&str; 2] = ["lo", "eth0"];
 const CGROUPS: [&str; 2] = ["/system.slice/nginx.service", "/user.slice"];
 
 fn parse(text: &str) -> Filter {
-    Filter::parse(text, &TestNames).unwrap_or_else(|error| panic!("{}", error.render()))
+    parse_about(Subject::Sockets, text)
+}
+
+fn parse_about(subject: Subject, text: &str) -> Filter {
+    Filter::parse_about(subject, text, &TestNames).unwrap_or_else(|error| panic!("{}", error.render()))
 }
 
 #[test]

@@ -61,6 +61,11 @@ impl<W: Write> CsvRecords<W> {
         self.0.write_record(row).map_err(into_io)
     }
 
+    /// Shows what has been written.
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+
     /// Writes what is left.
     pub(crate) fn finish(mut self) -> io::Result<()> {
         self.0.flush()

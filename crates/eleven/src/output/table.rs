@@ -71,6 +71,14 @@ impl<W: Write> Table<W> {
         if self.sample.len() >= SAMPLE { self.begin() } else { Ok(()) }
     }
 
+    /// Shows what has been written.
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        if self.widths.is_none() && !self.sample.is_empty() {
+            return self.begin();
+        }
+        self.out.flush()
+    }
+
     /// Writes what is left.
     pub(crate) fn finish(mut self) -> io::Result<()> {
         if self.widths.is_none() {

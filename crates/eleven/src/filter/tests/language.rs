@@ -187,6 +187,36 @@ fn other_tests() {
 }
 
 #[test]
+fn tests_of_flows() {
+    for (text, expected) in [
+        ("closed-by server", "closed-by = server"),
+        ("closed_by != none", "closed-by != none"),
+        ("anomaly zero-window", "anomaly = zero-window"),
+        ("anomaly *retransmission", "anomaly = *retransmission"),
+        ("end-state TIME-WAIT,CLOSED", "end-state = TIME_WAIT,CLOSED"),
+        ("client-state estab", "client-state = ESTABLISHED"),
+        ("server-state != listen", "server-state != LISTEN"),
+        ("retransmissions > 0", "retransmissions > 0"),
+        ("packets 5", "packets = 5"),
+        ("bytes >= 4k", "bytes >= 4096"),
+        ("duration > 10s", "duration > 10s"),
+        ("handshake > 1.5ms", "handshake > 1500us"),
+        ("conn_state S0", "conn-state = S0"),
+        ("flow 3 or flow = 4", "flow = 3 or flow = 4"),
+        ("dport 443 and state established", "dport = 443 and state ESTABLISHED"),
+    ] {
+        assert_eq!(parse_about(Subject::Flows, text).to_string(), expected);
+        assert_eq!(parse_about(Subject::Flows, expected).to_string(), expected);
+    }
+    for (subject, text) in [(Subject::Flows, "process nginx"), (Subject::Sockets, "closed-by client")] {
+        let error = Filter::parse_about(subject, text, &TestNames).expect_err("it is about something else");
+        assert!(matches!(error.cause(), Cause::OtherSubject { .. }), "{error}");
+    }
+    let error = Filter::parse_about(Subject::Flows, "anomaly zero-windw", &TestNames).expect_err("misspelt");
+    assert_eq!(error.suggestion(), Some("zero-window"));
+}
+
+#[test]
 fn every_keyword_and_alias_is_understood() {
     for keyword in KEYWORDS {
         let value = match keyword.topic {
@@ -195,12 +225,16 @@ fn every_keyword_and_alias_is_understood() {
             Topic::Family => "inet",
             Topic::Timer | Topic::Owner => "none",
             Topic::Destination | Topic::Source | Topic::Address => "10.0.0.1",
-            Topic::Age | Topic::RoundTripTime => "10ms",
+            Topic::Age | Topic::RoundTripTime | Topic::Duration | Topic::Handshake => "10ms",
             Topic::Inet | Topic::Inet6 | Topic::AutoBound => "",
+            Topic::EndState | Topic::ClientState | Topic::ServerState => "time-wait",
+            Topic::ClosedBy => "client",
+            Topic::Anomaly => "zero-window",
             _ => "1",
         };
+        let subject = if keyword.is_about(Subject::Sockets) { Subject::Sockets } else { Subject::Flows };
         for name in std::iter::once(&keyword.name).chain(keyword.aliases) {
-            parse(&format!("{name} {value}"));
+            parse_about(subject, &format!("{name} {value}"));
             let refused: &[&str] = match keyword.operators {
                 Operators::None | Operators::ValueOnly => &["=", "!=", "<"],
                 Operators::Equality => &["<", "ge"],
@@ -208,7 +242,7 @@ fn every_keyword_and_alias_is_understood() {
             };
             for operator in refused {
                 let text = format!("{name} {operator} {value}");
-                assert!(Filter::parse(&text, &TestNames).is_err(), "{text}");
+                assert!(Filter::parse_about(subject, &text, &TestNames).is_err(), "{text}");
             }
         }
         // A word that is also a state or a class would never be reached.
@@ -228,7 +262,9 @@ fn every_keyword_and_alias_is_understood() {
 
 #[test]
 fn the_help_shows_every_word() {
-    let help = help();
-    assert!(help.lines().all(|line| line.chars().count() <= 110), "{help}");
-    insta::assert_snapshot!(help);
+    for (subject, name) in [(Subject::Sockets, "sockets"), (Subject::Flows, "flows")] {
+        let help = help(subject);
+        assert!(help.lines().all(|line| line.chars().count() <= 110), "{help}");
+        insta::assert_snapshot!(name, help);
+    }
 }
