@@ -43,6 +43,7 @@ pub(super) fn run(global: &Global, args: &TraceArgs) -> anyhow::Result<()> {
         until: args.during.map(|during| Instant::now() + during),
         stop: on_interrupt()?,
         prints: args.segments || args.interface.is_some(),
+        threads: args.threads,
     };
     let output = Output::open(global)?;
     let mut recorder = args.write.as_ref().map(|path| Recorder::create(path, args.comment)).transpose()?;

@@ -3,10 +3,12 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use eleven_capture::{Checksum, Dissected, Dissector, PathParts};
-use eleven_track::{Checksums, Flow, Tracker, Verdict};
+use eleven_track::{Checksums, Flow, Reported, Tracker, Verdict};
 
 use super::convert::{Sighted, reported};
 use super::recorder::Recorder;
@@ -14,8 +16,12 @@ use super::source::{Fault, Progress, Source};
 use super::summary::Read;
 use crate::output::note;
 
-/// Packets that are tracked together: enough that fetching one flow from memory does not wait for another.
-const BATCH: usize = 32;
+/// Segments that are tracked together: enough that fetching one flow from memory does not wait for another.
+const TOGETHER: usize = 32;
+/// Segments that go from one thread to another at once.
+const BATCH: usize = 512;
+/// Batches on their way between two threads.
+const UNDER_WAY: usize = 16;
 /// Ctrl-C is looked for so often while nothing comes.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 /// So many errors of a file are told one by one.
@@ -52,6 +58,26 @@ pub(super) struct Reading {
     pub(super) stop: Arc<AtomicBool>,
     /// Results are printed meanwhile.
     pub(super) prints: bool,
+    /// With two, reading and taking apart goes on in one thread while another tracks.
+    pub(super) threads: u16,
+}
+
+/// Segments to be tracked, and what came behind the last.
+#[derive(Default)]
+struct Batch {
+    segments: Vec<Sighted>,
+    then: Then,
+}
+
+#[derive(Default)]
+enum Then {
+    /// More segments.
+    #[default]
+    More,
+    /// What an ICMP error says.
+    Icmp(Reported),
+    /// Nothing at the moment.
+    Idle,
 }
 
 /// What became of reading.
@@ -72,24 +98,72 @@ impl Reading {
         &self,
         source: &mut Source,
         tracker: &mut Tracker,
-        mut recorder: Option<&mut Recorder>,
+        recorder: Option<&mut Recorder>,
         sink: &mut dyn Sink,
+    ) -> anyhow::Result<Outcome> {
+        // What is written is said of each packet, so each is tracked at once; and live there is time enough.
+        if self.threads < 2 || recorder.is_some() || matches!(source, Source::Live { .. }) {
+            let size = if recorder.is_some() { 1 } else { TOGETHER };
+            return self.produce(source, recorder, size, &mut |batch| {
+                let latest = consume(batch, tracker, sink)?;
+                batch.segments.clear();
+                batch.then = Then::More;
+                Ok(latest)
+            });
+        }
+        let (full, batches) = sync_channel::<Batch>(UNDER_WAY);
+        let (empty, emptied) = sync_channel::<Batch>(UNDER_WAY);
+        thread::scope(|scope| {
+            let reader = thread::Builder::new().name("reader".to_owned()).spawn_scoped(scope, move || {
+                self.produce(source, None, BATCH, &mut |batch| {
+                    let next = emptied.try_recv().unwrap_or_default();
+                    // Who tracked has failed and says why.
+                    full.send(std::mem::replace(batch, next))
+                        .map_err(|_| anyhow::anyhow!("tracking ended"))?;
+                    Ok(None)
+                })
+            })?;
+            let mut tracked = Ok(());
+            for mut batch in batches {
+                tracked = consume(&batch, tracker, sink).map(drop);
+                if tracked.is_err() {
+                    break;
+                }
+                batch.segments.clear();
+                batch.then = Then::More;
+                // More than can wait are let go.
+                let _ = empty.try_send(batch);
+            }
+            let read = reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            tracked?;
+            read
+        })
+    }
+
+    /// Reads to the end, and hands out what is to be tracked in pieces of a size. What takes a piece leaves an empty
+    /// one, and may know the verdict on its last segment.
+    fn produce(
+        &self,
+        source: &mut Source,
+        mut recorder: Option<&mut Recorder>,
+        size: usize,
+        hand_out: &mut dyn FnMut(&mut Batch) -> anyhow::Result<Option<Verdict>>,
     ) -> anyhow::Result<Outcome> {
         let mut outcome = Outcome::default();
         let read = &mut outcome.read;
         let mut dissector = Dissector::default();
         dissector.verify_checksums(self.checksums != Checksums::Ignore);
-        let mut batch: Vec<Sighted> = Vec::with_capacity(BATCH);
+        let mut batch = Batch::default();
         let progress = Progress::new(source, self.prints);
         while !self.is_over(read) {
             let packet = match source.next_packet() {
                 Ok(Some(packet)) => packet,
                 Ok(None) => {
-                    flush(tracker, &mut batch, sink)?;
                     if source.is_finished() {
                         break;
                     }
-                    sink.idle()?;
+                    batch.then = Then::Idle;
+                    hand_out(&mut batch)?;
                     source
                         .wait(self.until.map_or(LOOK_AGAIN, |until| LOOK_AGAIN.min(until - Instant::now())));
                     continue;
@@ -110,35 +184,32 @@ impl Reading {
             if let Some(recorder) = &mut recorder {
                 recorder.take(&packet);
             }
-            match dissector.dissect(&packet) {
+            let mut verdict = None;
+            match &dissector.dissect(&packet) {
                 Dissected::Tcp(tcp) => {
                     read.segments += 1;
                     read.bad_checksums += u64::from(tcp.checksum == Checksum::Bad);
                     read.partial_checksums += u64::from(tcp.checksum == Checksum::Partial);
-                    batch.push(Sighted::new(&packet, &tcp, self.key));
-                    if batch.len() == BATCH {
-                        flush(tracker, &mut batch, sink)?;
+                    batch.segments.push(Sighted::new(&packet, tcp, self.key));
+                    if batch.segments.len() >= size {
+                        verdict = hand_out(&mut batch)?;
                     }
                 }
                 Dissected::Icmp(icmp) => {
-                    let icmp = reported(&packet, &icmp, self.key);
                     read.not_tcp += 1;
-                    flush(tracker, &mut batch, sink)?;
-                    // What it did to its flow is told with the flow.
-                    tracker.observe_icmp(&icmp);
+                    batch.then = Then::Icmp(reported(&packet, icmp, self.key));
+                    hand_out(&mut batch)?;
                 }
                 Dissected::Fragment => read.fragments += 1,
                 Dissected::NotTcp(_) => read.not_tcp += 1,
                 Dissected::Unreadable { .. } => read.unreadable += 1,
             }
             if let Some(recorder) = &mut recorder {
-                // What is written is said of each packet, so each is tracked at once.
-                let verdict = flush(tracker, &mut batch, sink)?;
                 recorder.write(source.interfaces(), verdict.as_ref())?;
             }
             progress.packet(read.packets, source);
         }
-        flush(tracker, &mut batch, sink)?;
+        hand_out(&mut batch)?;
         progress.finish();
         if let Some(recorder) = recorder {
             recorder.finish()?;
@@ -161,29 +232,32 @@ impl Reading {
     }
 }
 
-/// Has the batch tracked, and hands on what comes of it. The verdict on the last segment.
-fn flush(
-    tracker: &mut Tracker,
-    batch: &mut Vec<Sighted>,
-    sink: &mut dyn Sink,
-) -> io::Result<Option<Verdict>> {
-    let Some(last) = batch.len().checked_sub(1) else { return Ok(None) };
-    // What lies behind the last is not looked at.
-    let sightings: [_; BATCH] = std::array::from_fn(|index| batch[index.min(last)].sighting());
-    let mut result = Ok(());
+/// Has a batch tracked, and hands on what comes of it. The verdict on its last segment.
+fn consume(batch: &Batch, tracker: &mut Tracker, sink: &mut dyn Sink) -> anyhow::Result<Option<Verdict>> {
     let mut latest = None;
-    tracker.observe_batch(&sightings[..=last], |index, verdict| {
-        if index == last {
-            latest = Some(*verdict);
+    for segments in batch.segments.chunks(TOGETHER) {
+        let last = segments.len() - 1;
+        // What lies behind the last is not looked at.
+        let sightings: [_; TOGETHER] = std::array::from_fn(|index| segments[index.min(last)].sighting());
+        let mut result = Ok(());
+        tracker.observe_batch(&sightings[..=last], |index, verdict| {
+            if index == last {
+                latest = Some(*verdict);
+            }
+            if result.is_ok() {
+                result = sink.segment(&segments[index], verdict);
+            }
+        });
+        result?;
+        for flow in tracker.drain_evicted() {
+            sink.evicted(flow)?;
         }
-        if result.is_ok() {
-            result = sink.segment(&batch[index], verdict);
-        }
-    });
-    batch.clear();
-    result?;
-    for flow in tracker.drain_evicted() {
-        sink.evicted(flow)?;
+    }
+    match &batch.then {
+        Then::More => {}
+        // What it did to its flow is told with the flow.
+        Then::Icmp(icmp) => drop(tracker.observe_icmp(icmp)),
+        Then::Idle => sink.idle()?,
     }
     Ok(latest)
 }
