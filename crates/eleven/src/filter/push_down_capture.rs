@@ -51,3 +51,38 @@ fn bound(filter: &Expression, upper: bool) -> Capture {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Filter, NoNames, Subject};
+
+    fn captured(filter: &str) -> String {
+        let filter = Filter::parse_about(Subject::Flows, filter, &NoNames).expect("it is right");
+        let expression = filter.capture_expression().expect("not everything");
+        let text = expression.to_string();
+        let text = text
+            .strip_prefix("((proto 6) and (")
+            .and_then(|text| text.strip_suffix(")) or (proto 1) or (proto 58)"));
+        text.unwrap_or_else(|| panic!("{expression}")).to_owned()
+    }
+
+    #[test]
+    fn addresses_and_ports_go_to_the_kernel() {
+        assert_eq!(captured("port 443"), "port 443");
+        assert_eq!(captured("not port 22"), "not (port 22)");
+        assert_eq!(captured("port != 22"), "not (port 22)");
+        assert_eq!(captured("src 10.0.0.0/8"), "(net 10.0.0.0/8)");
+        assert_eq!(captured("dport 80 or dport 443"), "(port 80) or (port 443)");
+    }
+
+    #[test]
+    fn what_a_packet_does_not_tell_lets_everything_through() {
+        for filter in
+            ["closed-by client", "anomaly zero-window", "not src 10.0.0.1", "sport > 1024", "not sport = 80"]
+        {
+            let captured = captured(filter);
+            assert!(captured.is_empty() || captured == "not ()", "{filter}: {captured}");
+        }
+        assert!(Filter::everything().capture_expression().is_none());
+    }
+}

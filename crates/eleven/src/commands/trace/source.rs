@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use anyhow::Context as _;
 use eleven_capture::live::{Live, LiveOptions};
 use eleven_capture::{Capture, Interface, Packet};
 use eleven_linux::namespace::{self, NamespaceChoice};
@@ -162,33 +163,25 @@ pub(super) fn open_files(files: &[PathBuf], follow: bool) -> anyhow::Result<Capt
 }
 
 fn open_live(interface: &str, global: &Global, args: &TraceArgs, filter: &Filter) -> anyhow::Result<Source> {
-    let mut options = LiveOptions {
+    let options = LiveOptions {
         interface: (interface != "any").then(|| interface.to_owned()),
         snap_length: args.snap_length.unwrap_or(SNAP_LENGTH),
         filter: filter.capture_expression(),
         ..LiveOptions::default()
     };
-    let namespace = match &global.netns {
-        NamespaceChoice::All => {
-            let why = "an interface is in one network namespace: name it with --netns";
-            return Err(WrongUsage::Other(why.to_owned()).into());
-        }
-        choice => namespace::open(choice)?.0.pop(),
-    };
-    // A thread that enters another namespace comes back from none, so capturing is set up in one of its own.
-    let live = match namespace {
-        Some(namespace) => namespace.run(|| Live::open(&options))??,
-        None => {
-            options.namespace = None;
-            Live::open(&options)?
-        }
-    };
+    if global.netns == NamespaceChoice::All {
+        let why = "an interface is in one network namespace: name it with --netns";
+        return Err(WrongUsage::Other(why.to_owned()).into());
+    }
+    let namespace = namespace::open(&global.netns)?.0.pop().context("there is no such network namespace")?;
+    // A socket stays in the namespace in which it was made.
+    let live = namespace.run(|| Live::open(&options))??;
     give_up_privileges();
     note(&format!("listening on {interface}; Ctrl-C ends it"));
     Ok(Source::Live { live, vanished: false })
 }
 
-/// Headers with all their options; text is not looked at, but for checksums.
+/// Packets whole: a checksum is over all of a segment.
 const SNAP_LENGTH: u32 = 256 << 10;
 
 /// Everything that needs a privilege is open; what is parsed from here on comes from strangers.
