@@ -112,3 +112,56 @@ fn completeness_is_tsharks_on_simulated_captures() {
         assert_eq!(ours, theirs, "seed {seed}, loss {loss}, {client} / {server}");
     }
 }
+
+/// By the first packet of each stream: segments that came again or late, and zero windows.
+///
+/// tshark calls what fills a gap within the first round trip out of order. Where duplicate ACKs or SACK asked for it, it
+/// was sent again, so both together are compared.
+fn repeats_by_tshark(path: &Path) -> BTreeMap<u64, (u64, u64)> {
+    let output = Command::new("tshark")
+        .arg("-r")
+        .arg(path)
+        .args(["-2", "-Y", "tcp", "-T", "fields"])
+        .args(["-e", "tcp.stream", "-e", "frame.number", "-e", "tcp.analysis.retransmission"])
+        .args(["-e", "tcp.analysis.out_of_order", "-e", "tcp.analysis.zero_window"])
+        .output()
+        .expect("tshark runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let (mut firsts, mut found) = (BTreeMap::new(), BTreeMap::new());
+    for line in text.lines() {
+        let fields: Vec<&str> = line.split('\t').collect();
+        let [stream, frame, again, late, zero] = fields[..] else { continue };
+        let Ok(frame) = frame.parse::<u64>() else { continue };
+        let first = *firsts.entry(stream.to_owned()).or_insert(frame);
+        let counts: &mut (u64, u64) = found.entry(first).or_default();
+        counts.0 += u64::from(!again.is_empty() || !late.is_empty());
+        counts.1 += u64::from(!zero.is_empty());
+    }
+    found
+}
+
+#[test]
+fn repeats_and_zero_windows_are_tsharks_on_simulated_captures() {
+    if !has_tshark() {
+        return;
+    }
+    let runs = std::env::var("RUNS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(6);
+    for seed in 0..runs {
+        let loss = [0.02, 0.05, 0.1][seed as usize % 3];
+        let client = "send 60000; shutdown; receive all; close";
+        let (_directory, path) = Simulated { seed, loss, client, ..Simulated::default() }.capture();
+        let ours: BTreeMap<u64, (u64, u64)> = trace(&path, &["--format", "ndjson"])
+            .ndjson()
+            .iter()
+            .map(|flow| {
+                let number = |key: &str| flow[key].as_u64().expect("a number");
+                let both = |key: &str| number(&format!("{key}_client")) + number(&format!("{key}_server"));
+                let late = flow["anomalies"].as_array().expect("a list").iter();
+                let late = late.filter(|odd| odd["kind"] == "out-of-order");
+                let late: u64 = late.filter_map(|odd| odd["count"].as_u64()).sum();
+                (number("first_packet"), (both("retransmissions") + late, both("zero_windows")))
+            })
+            .collect();
+        assert_eq!(ours, repeats_by_tshark(&path), "seed {seed}, loss {loss}");
+    }
+}
