@@ -77,14 +77,13 @@ impl Connection {
     /// Takes over what a SYN says: from a stranger in LISTEN and TIME_WAIT, from the peer in SYN_SENT.
     pub(super) fn learn_peer(&mut self, now: Instant, arrival: &Arrival<'_>) {
         let segment = arrival.segment;
-        let policy = self.policy.clone();
         let active = self.state == State::SynSent;
         if !active {
             self.pair.local_address = arrival.envelope.destination;
             self.pair.remote_address = arrival.envelope.source;
             self.pair.local_port = segment.destination_port;
             self.pair.remote_port = segment.source_port;
-            self.agreed = Agreed { passive: true, ecn: policy.ecn != EcnPolicy::Off, ..self.offer() };
+            self.agreed = Agreed { passive: true, ecn: self.policy.ecn != EcnPolicy::Off, ..self.offer() };
         }
         let said = Said::of(&segment.options);
         self.agreed.timestamps &= said.timestamps.is_some();
@@ -108,7 +107,7 @@ impl Connection {
 
         // RFC 9293 §3.7.1 (MUST-15): without the option the peer takes only the default.
         let default = if self.pair.remote_address.is_ipv4() { 536 } else { 1220 };
-        self.send.peer_mss = said.mss.unwrap_or(default).max(policy.min_mss);
+        self.send.peer_mss = said.mss.unwrap_or(default).max(self.policy.min_mss);
 
         self.hear_fast_open(segment, self.send.peer_mss);
         self.begin_receiving(segment.seq);

@@ -55,9 +55,11 @@ impl Connection {
         let applies = |when| {
             (when == Circumstance::TimeWaitProtected || self.policy.is_linux()) && self.holds(when, arrival)
         };
-        match rule.linux.filter(|deviation| applies(deviation.when)) {
-            Some(deviation) => (deviation.actions.unwrap_or(rule.actions), deviation.to.unwrap_or(rule.to)),
-            None => as_written,
+        match &rule.linux {
+            Some(deviation) if applies(deviation.when) => {
+                (deviation.actions.unwrap_or(rule.actions), deviation.to.unwrap_or(rule.to))
+            }
+            _ => as_written,
         }
     }
 

@@ -44,6 +44,9 @@ impl Connection {
 
     /// The first half of [`Connection::poll_transmit`]: everything is decided, nothing is borrowed.
     pub(crate) fn plan_transmit(&mut self, now: Instant) -> Option<Planned> {
+        if !self.may_have_something_to_send() {
+            return None;
+        }
         if let Some(reply) = self.take_reply() {
             return Some(Planned::Reply(reply));
         }
@@ -60,6 +63,16 @@ impl Connection {
             | State::TimeWait => self.plan_handshake(now).or_else(|| self.plan_open(now)),
         };
         plan.map(Planned::Segment)
+    }
+
+    /// False where there is nothing to send for certain. It is asked after each segment and each call.
+    #[inline]
+    fn may_have_something_to_send(&self) -> bool {
+        let due = &self.due;
+        (due.handshake | due.ack | due.window_probe | due.keepalive_probe | due.tail_loss_probe)
+            || self.has_reply()
+            || self.recovery.has_something_due()
+            || self.has_text_to_send()
     }
 
     /// The second half: the segment with its text.
@@ -139,7 +152,7 @@ impl Connection {
     /// How many bytes the options of a segment take now.
     fn options_len(&self) -> u32 {
         if self.tells_sack() {
-            self.options(Instant::ZERO).padded_len() as u32
+            self.options_with_sack(Instant::ZERO).padded_len() as u32
         } else if self.agreed.timestamps {
             12
         } else {
@@ -153,18 +166,14 @@ impl Connection {
         self.agreed.sack && (self.text_in.has_gap() || !self.receive.duplicate.is_empty())
     }
 
-    /// The options of a segment of an open connection: timestamps, and where there is something to
-    /// tell, what arrived out of order.
-    #[inline]
-    fn options(&self, now: Instant) -> Options {
+    /// The options of a segment of an open connection: timestamps, and what arrived out of order.
+    fn options_with_sack(&self, now: Instant) -> Options {
         let mut options = if self.agreed.timestamps {
             Options::with_timestamps(self.timestamps(now))
         } else {
             Options::EMPTY
         };
-        if self.tells_sack() {
-            self.push_sack(&mut options);
-        }
+        self.push_sack(&mut options);
         options
     }
 
@@ -433,7 +442,12 @@ impl Connection {
     #[inline]
     fn build(&mut self, now: Instant, plan: Plan) -> Transmit<'_> {
         let handshake = plan.flags.contains(Flags::SYN);
-        let options = if handshake { self.handshake_options(now) } else { self.options(now) };
+        // Anything else than timestamps, which nearly every segment has.
+        let special = if handshake {
+            Some(self.handshake_options(now))
+        } else {
+            self.tells_sack().then(|| self.options_with_sack(now))
+        };
         if plan.acknowledges {
             self.acknowledged_all();
         }
@@ -450,7 +464,8 @@ impl Connection {
         let offset = (plan.seq + u32::from(handshake)).offset_from(self.text_start());
         let ecn = if plan.markable && self.agreed.ecn { Ecn::Ect0 } else { Ecn::NotEct };
         let segment_size = self.segment_size();
-        Transmit {
+        let timestamps = self.agreed.timestamps.then(|| self.timestamps(now));
+        let mut transmit = Transmit {
             envelope: Envelope {
                 source: self.pair.local_address,
                 destination: self.pair.remote_address,
@@ -463,7 +478,6 @@ impl Connection {
                 ack: if acks { self.receive.next } else { SeqNumber(0) },
                 flags: plan.flags,
                 window,
-                options,
                 text: if plan.text > 0 {
                     self.text_out.text(offset, plan.text)
                 } else {
@@ -472,6 +486,13 @@ impl Connection {
                 ..Segment::default()
             },
             segment_size,
+        };
+        // In its place: what was just written in pieces is slow to move as a whole.
+        match (special, timestamps) {
+            (Some(options), _) => transmit.segment.options = options,
+            (None, Some(timestamps)) => transmit.segment.options.set_timestamps(timestamps),
+            (None, None) => {}
         }
+        transmit
     }
 }

@@ -313,6 +313,11 @@ impl LossRecovery {
         self.flight.as_ref()?.board.first_due(self.mss)
     }
 
+    /// Whether there is a [`retransmission`](Self::retransmission).
+    pub fn has_something_due(&self) -> bool {
+        self.flight.as_ref().is_some_and(|flight| flight.board.due() > 0)
+    }
+
     /// Whether new text should go out before [`retransmission`](Self::retransmission), if there is some and the
     /// peer's window has room: so F-RTO finds out whether a timeout was spurious (RFC 5682 §2.1 step 2b).
     pub fn prefers_new(&self) -> bool {

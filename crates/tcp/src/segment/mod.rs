@@ -120,7 +120,7 @@ impl<'a> Segment<'a> {
         };
         let beyond_end = ParseSegmentError::DataOffsetBeyondEnd { words, length };
         let (options, text) = rest.split_at_checked(options).ok_or(beyond_end)?;
-        Ok(Self {
+        let mut segment = Self {
             source_port: u16::from_be_bytes([s0, s1]),
             destination_port: u16::from_be_bytes([d0, d1]),
             seq: SeqNumber(u32::from_be_bytes([q0, q1, q2, q3])),
@@ -129,10 +129,11 @@ impl<'a> Segment<'a> {
             reserved: (offset >> 1) & 0b111,
             window: u16::from_be_bytes([w0, w1]),
             urgent: u16::from_be_bytes([u0, u1]),
-            // Fifteen words less five never exceed the room there is.
-            options: Options::from_bytes(options).unwrap_or_default(),
+            options: Options::EMPTY,
             text: Text::from(text),
-        })
+        };
+        segment.options.fill(options.as_chunks().0);
+        Ok(segment)
     }
 
     /// Whether the checksum among the bytes of a segment is right.

@@ -236,15 +236,34 @@ impl Options {
         Ok(options)
     }
 
+    /// Puts options as they lie in a header in the place of none; no more than ten words are taken.
+    ///
+    /// In place, because a value that was just written in pieces is slow to move as a whole. And word by word: a copy
+    /// of any length would be a call.
+    #[inline]
+    pub(super) fn fill(&mut self, words: &[[u8; 4]]) {
+        let words = &words[..words.len().min(MAX_LENGTH / 4)];
+        for (place, word) in self.bytes.as_chunks_mut::<4>().0.iter_mut().zip(words) {
+            *place = *word;
+        }
+        self.length = (words.len() * 4) as u8;
+    }
+
     /// Timestamps as nearly every segment carries them, aligned: 12 bytes (RFC 7323 appendix A).
     #[inline]
     pub fn with_timestamps(timestamps: Timestamps) -> Self {
         let mut options = Self::EMPTY;
-        options.bytes[..4].copy_from_slice(&ALIGNED_TIMESTAMPS);
-        options.bytes[4..8].copy_from_slice(&timestamps.value.to_be_bytes());
-        options.bytes[8..12].copy_from_slice(&timestamps.echo_reply.to_be_bytes());
-        options.length = 12;
+        options.set_timestamps(timestamps);
         options
+    }
+
+    /// The same in place.
+    #[inline]
+    pub(crate) fn set_timestamps(&mut self, timestamps: Timestamps) {
+        self.bytes[..4].copy_from_slice(&ALIGNED_TIMESTAMPS);
+        self.bytes[4..8].copy_from_slice(&timestamps.value.to_be_bytes());
+        self.bytes[8..12].copy_from_slice(&timestamps.echo_reply.to_be_bytes());
+        self.length = 12;
     }
 
     /// The bytes on the wire.
