@@ -107,19 +107,11 @@ fn minute(now: Instant) -> u64 {
 
 /// What hides the count of minutes.
 fn base(pair: &FourTuple, peer: SeqNumber, secret: &Secret) -> u32 {
-    (four_tuple(Keyed::new(secret, Purpose::CookieBase), pair).finish() as u32).wrapping_add(peer.0)
+    (Keyed::new(secret, Purpose::CookieBase).pair(pair).finish() as u32).wrapping_add(peer.0)
 }
 
 fn hash(pair: &FourTuple, minute: u64, secret: &Secret) -> u32 {
-    four_tuple(Keyed::new(secret, Purpose::CookieMinute), pair).number(minute).finish() as u32
-}
-
-fn four_tuple(keyed: Keyed, pair: &FourTuple) -> Keyed {
-    keyed
-        .address(pair.local_address)
-        .port(pair.local_port)
-        .address(pair.remote_address)
-        .port(pair.remote_port)
+    Keyed::new(secret, Purpose::CookieMinute).pair(pair).number(minute).finish() as u32
 }
 
 #[cfg(test)]

@@ -336,6 +336,11 @@ impl Connection {
         self.pair
     }
 
+    /// The same without a copy, for tables.
+    pub(crate) const fn pair_ref(&self) -> &FourTuple {
+        &self.pair
+    }
+
     /// The choices it makes.
     pub fn policy(&self) -> &Policy {
         &self.policy

@@ -47,7 +47,8 @@ use core::net::{IpAddr, SocketAddr};
 
 use crate::connection::{Reply, Steps, TimeWaitRecord};
 use crate::fast_open::CookieCache;
-use crate::listener::{Answer, Listener, ListenerOptions};
+use crate::hash::of_pair;
+use crate::listener::{Answers, Listener, ListenerOptions, Outcome};
 use crate::rules::{Event, Failure, ResetForm};
 use crate::{
     CallError, Connection, ConnectionEvent, Envelope, Flags, FourTuple, IcmpError, Instant, Policy, Segment,
@@ -146,19 +147,24 @@ struct Entry {
 }
 
 impl Paired for Entry {
-    fn pair(&self) -> FourTuple {
-        self.connection.pair()
+    fn pair(&self) -> &FourTuple {
+        self.connection.pair_ref()
     }
 }
 
 impl Paired for TimeWaitRecord {
-    fn pair(&self) -> FourTuple {
-        self.pair
+    fn pair(&self) -> &FourTuple {
+        &self.pair
     }
 }
 
-/// Answers to strangers wait here to be sent; a flood of them is not worth more memory.
-const MOST_ANSWERS: usize = 1_024;
+/// A pair that a new connection of ours can have.
+#[derive(Clone, Copy)]
+struct Vacancy {
+    hash: u32,
+    /// The connection in TIME_WAIT that gives way to it.
+    record: Option<Key>,
+}
 
 /// TCP on one host. See the [module](self).
 pub struct Demux {
@@ -176,7 +182,7 @@ pub struct Demux {
     /// Fast Open cookies of servers.
     cookies: CookieCache,
     /// Segments of no connection: resets, SYN+ACKs.
-    answers: VecDeque<(Envelope, Segment<'static>)>,
+    answers: Answers,
     steps: Steps,
 }
 
@@ -199,7 +205,7 @@ impl Demux {
             eventful: VecDeque::new(),
             incoming: VecDeque::new(),
             cookies: CookieCache::default(),
-            answers: VecDeque::new(),
+            answers: Answers::default(),
             steps: Steps::default(),
         }
     }
@@ -228,9 +234,9 @@ impl Demux {
 
     /// Every connection with its state, half-open ones and those in TIME_WAIT too, in no order.
     pub fn states(&self) -> impl Iterator<Item = (FourTuple, State)> {
-        let open = self.connections.iter().map(|(_, entry)| (entry.pair(), entry.connection.state()));
+        let open = self.connections.iter().map(|(_, entry)| (*entry.pair(), entry.connection.state()));
         let requests = self.listeners.iter().flatten().flat_map(Listener::requests);
-        let waiting = self.time_wait.iter().map(|(_, record)| (record.pair(), State::TimeWait));
+        let waiting = self.time_wait.iter().map(|(_, record)| (*record.pair(), State::TimeWait));
         open.chain(requests.map(|pair| (pair, State::SynReceived))).chain(waiting)
     }
 
@@ -243,7 +249,7 @@ impl Demux {
         if self.time_wait.find(pair).is_some() {
             return State::TimeWait;
         }
-        match self.find_listener(pair.local()).and_then(|id| self.listener(id)) {
+        match self.find_listener(pair.local_address, pair.local_port).and_then(|id| self.listener(id)) {
             Some(listener) if listener.has_request(pair) => State::SynReceived,
             Some(_) => State::Listen,
             None => State::Closed,
@@ -279,7 +285,7 @@ impl Demux {
         let Some(mut listener) = self.listeners.get_mut(id.0 as usize).and_then(Option::take) else { return };
         self.incoming.retain(|incoming| *incoming != id);
         for key in listener.take_queue() {
-            let _ = self.call(now, ConnectionId(key), |connection| connection.abort(now));
+            let _ = self.call(ConnectionId(key), |connection| connection.abort(now));
         }
     }
 
@@ -299,18 +305,20 @@ impl Demux {
         local: IpAddr,
         remote: SocketAddr,
     ) -> Result<ConnectionId, OpenError> {
-        let pair = FourTuple::new(SocketAddr::new(local, 0), remote);
-        let port = self.choose_port(now, pair).ok_or(OpenError::NoPortLeft)?;
-        self.connect_from(now, SocketAddr::new(local, port), remote)
+        let (pair, vacancy) = self.choose_port(now, FourTuple::new(SocketAddr::new(local, 0), remote))?;
+        self.connect_pair(now, pair, vacancy)
     }
 
-    fn choose_port(&mut self, now: Instant, pair: FourTuple) -> Option<u16> {
+    fn choose_port(&mut self, now: Instant, pair: FourTuple) -> Result<(FourTuple, Vacancy), OpenError> {
         let mut ports = core::mem::take(&mut self.ports);
-        let secret = self.policy.secret;
-        let port =
-            ports.choose(&pair, &secret, |port| self.is_free(now, &FourTuple { local_port: port, ..pair }));
+        let mut found = None;
+        ports.choose(&pair, &self.policy.secret, |port| {
+            let pair = FourTuple { local_port: port, ..pair };
+            found = self.vacancy(now, &pair).map(|vacancy| (pair, vacancy));
+            found.is_some()
+        });
         self.ports = ports;
-        port
+        found.ok_or(OpenError::NoPortLeft)
     }
 
     /// Opens a connection from a given address and port.
@@ -324,12 +332,19 @@ impl Demux {
         remote: SocketAddr,
     ) -> Result<ConnectionId, OpenError> {
         let pair = FourTuple::new(local, remote);
-        if !self.is_free(now, &pair) {
-            return Err(OpenError::AddressInUse);
-        }
+        let vacancy = self.vacancy(now, &pair).ok_or(OpenError::AddressInUse)?;
+        self.connect_pair(now, pair, vacancy)
+    }
+
+    fn connect_pair(
+        &mut self,
+        now: Instant,
+        pair: FourTuple,
+        vacancy: Vacancy,
+    ) -> Result<ConnectionId, OpenError> {
         let mut connection = Box::new(Connection::new(self.policy.clone()));
         connection.connect(now, pair).map_err(OpenError::Call)?;
-        Ok(self.opening(connection))
+        Ok(self.opening(connection, vacancy))
     }
 
     /// Opens a connection whose text goes with the SYN if the server is known to allow it (RFC 7413); how much of it
@@ -345,16 +360,17 @@ impl Demux {
         text: &[u8],
     ) -> Result<(ConnectionId, usize), OpenError> {
         let mut pair = FourTuple::new(local, remote);
-        if local.port() == 0 {
-            pair.local_port = self.choose_port(now, pair).ok_or(OpenError::NoPortLeft)?;
-        }
-        if !self.is_free(now, &pair) {
-            return Err(OpenError::AddressInUse);
-        }
+        let vacancy = if local.port() == 0 {
+            let chosen = self.choose_port(now, pair)?;
+            pair = chosen.0;
+            chosen.1
+        } else {
+            self.vacancy(now, &pair).ok_or(OpenError::AddressInUse)?
+        };
         let known = self.cookies.get(remote.ip());
         let mut connection = Box::new(Connection::new(self.policy.clone()));
         let taken = connection.connect_fast_open(now, pair, known, text).map_err(OpenError::Call)?;
-        Ok((self.opening(connection), taken))
+        Ok((self.opening(connection, vacancy), taken))
     }
 
     /// The cookies of servers, to be looked at, changed or kept.
@@ -383,24 +399,27 @@ impl Demux {
         }
     }
 
-    fn opening(&mut self, mut connection: Box<Connection>) -> ConnectionId {
-        let pair = connection.pair();
+    fn opening(&mut self, mut connection: Box<Connection>, vacancy: Vacancy) -> ConnectionId {
         self.steps = *connection.steps();
-        if let Some(record) = self.time_wait.find(&pair).and_then(|key| self.time_wait.remove(key)) {
+        if let Some(record) = vacancy.record.and_then(|key| self.time_wait.remove(key)) {
             self.steps = Steps::of(State::TimeWait, Event::ActiveOpen);
             connection.begin_at(record.next_initial());
         }
-        ConnectionId(self.add(connection))
+        ConnectionId(self.add(connection, vacancy.hash))
     }
 
-    fn is_free(&self, now: Instant, pair: &FourTuple) -> bool {
-        if self.connections.find(pair).is_some() {
-            return false;
+    /// The place of a new connection of ours, if the pair is free.
+    fn vacancy(&self, now: Instant, pair: &FourTuple) -> Option<Vacancy> {
+        let hash = of_pair(&self.policy.secret, pair);
+        if self.connections.find_hashed(pair, hash).is_some() {
+            return None;
         }
-        match self.time_wait.find(pair).and_then(|key| self.time_wait.get(key)) {
+        let record = self.time_wait.find_hashed(pair, hash);
+        let free = match record.and_then(|key| self.time_wait.get(key)) {
             Some(record) => self.options.reuse_time_wait && record.may_be_reused(now),
-            None => self.find_listener(pair.local()).is_none(),
-        }
+            None => self.find_listener(pair.local_address, pair.local_port).is_none(),
+        };
+        free.then_some(Vacancy { hash, record })
     }
 
     /// SEND; see [`Connection::send`].
@@ -408,7 +427,7 @@ impl Demux {
     /// # Errors
     /// As there; if there is no such connection, that.
     pub fn send(&mut self, now: Instant, id: ConnectionId, text: &[u8]) -> Result<usize, CallError> {
-        self.call(now, id, |connection| connection.send(now, text))
+        self.call(id, |connection| connection.send(now, text))
     }
 
     /// RECEIVE; see [`Connection::recv`].
@@ -416,7 +435,7 @@ impl Demux {
     /// # Errors
     /// As there; if there is no such connection, that.
     pub fn recv(&mut self, now: Instant, id: ConnectionId, out: &mut [u8]) -> Result<usize, CallError> {
-        self.call(now, id, |connection| connection.recv(now, out))
+        self.call(id, |connection| connection.recv(now, out))
     }
 
     /// The half-close; see [`Connection::shutdown`].
@@ -424,7 +443,7 @@ impl Demux {
     /// # Errors
     /// As there; if there is no such connection, that.
     pub fn shutdown(&mut self, now: Instant, id: ConnectionId) -> Result<(), CallError> {
-        self.call(now, id, |connection| connection.shutdown(now))
+        self.call(id, |connection| connection.shutdown(now))
     }
 
     /// CLOSE; see [`Connection::close`]. The identifier means nothing any more afterwards.
@@ -432,7 +451,7 @@ impl Demux {
     /// # Errors
     /// As there; if there is no such connection, that.
     pub fn close(&mut self, now: Instant, id: ConnectionId) -> Result<(), CallError> {
-        self.call(now, id, |connection| connection.close(now))
+        self.call(id, |connection| connection.close(now))
     }
 
     /// ABORT; see [`Connection::abort`].
@@ -440,7 +459,7 @@ impl Demux {
     /// # Errors
     /// As there; if there is no such connection, that.
     pub fn abort(&mut self, now: Instant, id: ConnectionId) -> Result<(), CallError> {
-        self.call(now, id, |connection| connection.abort(now))
+        self.call(id, |connection| connection.abort(now))
     }
 
     /// Lets `call` do something with a connection, and takes care of what follows from it: segments
@@ -450,7 +469,6 @@ impl Demux {
     /// What `call` returns; if there is no such connection, that.
     pub fn call<R>(
         &mut self,
-        now: Instant,
         id: ConnectionId,
         call: impl FnOnce(&mut Connection) -> Result<R, CallError>,
     ) -> Result<R, CallError> {
@@ -459,7 +477,7 @@ impl Demux {
         };
         let result = call(&mut entry.connection);
         self.steps = *entry.connection.steps();
-        self.after(now, id.0);
+        self.after(id.0);
         result
     }
 
@@ -474,10 +492,10 @@ impl Demux {
             remote_port: segment.source_port,
         };
         // One hash for all three tables.
-        let hash = registry::hash(&self.policy.secret, &pair);
+        let hash = of_pair(&self.policy.secret, &pair);
         if let Some(key) = self.connections.find_hashed(&pair, hash) {
             let waits = self.connection(ConnectionId(key)).is_some_and(|it| it.state() == State::TimeWait);
-            let may_reopen = waits && self.find_listener(pair.local()).is_some();
+            let may_reopen = waits && self.find_listener(pair.local_address, pair.local_port).is_some();
             if let Some(entry) = self.connections.get_mut(key) {
                 entry.connection.set_may_reopen(may_reopen);
                 if may_reopen && entry.connection.would_reopen(now, segment) {
@@ -486,14 +504,15 @@ impl Demux {
                 entry.connection.handle_segment(now, envelope, segment);
                 self.steps = *entry.connection.steps();
             }
-            self.after(now, key);
+            self.after(key);
         } else if let Some(key) = self.time_wait.find_hashed(&pair, hash) {
             self.handle_in_time_wait(now, key, envelope, segment);
-        } else if let Some(id) = self.find_listener(pair.local()) {
-            let answer = self.listeners[id.0 as usize]
-                .as_mut()
-                .map(|listener| listener.handle_segment(now, pair, hash, envelope, segment));
-            self.take_answer(now, id, answer.unwrap_or_default());
+        } else if let Some(id) = self.find_listener(pair.local_address, pair.local_port) {
+            let listener = self.listeners.get_mut(id.0 as usize).and_then(Option::as_mut);
+            let answers = &mut self.answers;
+            let outcome =
+                listener.map(|listener| listener.handle_segment(now, pair, hash, envelope, segment, answers));
+            self.take_outcome(id, outcome.unwrap_or_default());
         } else {
             self.answer_stranger(now, envelope, segment);
         }
@@ -502,13 +521,14 @@ impl Demux {
     /// A SYN takes the place of a connection in TIME_WAIT that a program still has. What that one has
     /// received is the program's; the next connection is another one's.
     fn give_way(&mut self, now: Instant, key: Key, envelope: &Envelope, segment: &Segment<'_>) {
+        let Some(hash) = self.connections.hash_of(key) else { return };
         let Some(entry) = self.connections.get_mut(key) else { return };
         let deadline = entry.connection.poll_timeout();
         let record = TimeWaitRecord::of(&entry.connection);
         entry.connection.retire();
         self.connections.unlink(key);
-        self.after(now, key);
-        let kept = self.time_wait.insert(record);
+        self.after(key);
+        let kept = self.time_wait.insert(record, hash);
         self.time_wait.arm(kept, Some(deadline.unwrap_or(now)));
         self.handle_in_time_wait(now, kept, envelope, segment);
     }
@@ -518,26 +538,14 @@ impl Demux {
         let mut nobody = Connection::new(self.policy.clone());
         nobody.handle_segment(now, envelope, segment);
         self.steps = *nobody.steps();
-        if let Some(reset) = nobody.poll_transmit(now) {
-            let segment = Segment { text: crate::Text::default(), ..reset.segment };
-            self.push_answer(reset.envelope, segment);
-        }
+        self.answers.take_from(now, &mut nobody);
     }
 
-    fn push_answer(&mut self, envelope: Envelope, segment: Segment<'static>) {
-        if self.answers.len() < MOST_ANSWERS {
-            self.answers.push_back((envelope, segment));
-        }
-    }
-
-    fn take_answer(&mut self, now: Instant, id: ListenerId, answer: Answer) {
-        self.steps = answer.steps;
-        for (envelope, segment) in answer.segments {
-            self.push_answer(envelope, segment);
-        }
-        if let Some(connection) = answer.opened {
+    fn take_outcome(&mut self, id: ListenerId, outcome: Outcome) {
+        self.steps = outcome.steps;
+        if let Some((connection, hash)) = outcome.opened {
             let opening = connection.state() == State::SynReceived;
-            let key = self.add(connection);
+            let key = self.add(connection, hash);
             if let Some(entry) = self.connections.get_mut(key) {
                 entry.fast_opening = opening.then_some(id);
             }
@@ -545,7 +553,7 @@ impl Demux {
                 listener.queue(key);
                 self.incoming.push_back(id);
             }
-            self.after(now, key);
+            self.after(key);
         }
     }
 
@@ -553,7 +561,7 @@ impl Demux {
         let Some(record) = self.time_wait.get(key).copied() else { return };
         let expires = self.time_wait.deadline(key);
         let mut connection = record.expand(&self.policy, expires);
-        let listener = self.find_listener(record.pair.local());
+        let listener = self.find_listener(record.pair.local_address, record.pair.local_port);
         connection.set_may_reopen(listener.is_some());
         connection.handle_segment(now, envelope, segment);
         self.steps = *connection.steps();
@@ -565,21 +573,16 @@ impl Demux {
                 self.time_wait.arm(key, connection.poll_timeout());
             }
             State::SynReceived => {
+                let hash = self.time_wait.hash_of(key).unwrap_or_default();
                 self.time_wait.remove(key);
                 if let Some(Some(listener)) = listener.and_then(|id| self.listeners.get_mut(id.0 as usize)) {
-                    let answer = listener.adopt(now, &mut connection);
-                    for (envelope, segment) in answer.segments {
-                        self.push_answer(envelope, segment);
-                    }
+                    listener.adopt(now, &mut connection, hash, &mut self.answers);
                 }
                 return;
             }
             _ => drop(self.time_wait.remove(key)),
         }
-        while let Some(out) = connection.poll_transmit(now) {
-            let segment = Segment { text: crate::Text::default(), ..out.segment };
-            self.push_answer(out.envelope, segment);
-        }
+        self.answers.take_from(now, &mut connection);
     }
 
     /// Takes an ICMP error that quotes a segment sent from `pair.local()` to `pair.remote()`.
@@ -590,9 +593,10 @@ impl Demux {
         {
             entry.connection.handle_icmp(now, error);
             self.steps = *entry.connection.steps();
-            self.after(now, key);
-        } else if let Some(Some(listener)) =
-            self.find_listener(pair.local()).and_then(|id| self.listeners.get_mut(id.0 as usize))
+            self.after(key);
+        } else if let Some(Some(listener)) = self
+            .find_listener(pair.local_address, pair.local_port)
+            .and_then(|id| self.listeners.get_mut(id.0 as usize))
         {
             self.steps = listener.handle_icmp(now, pair, error);
         }
@@ -606,14 +610,19 @@ impl Demux {
     /// Does the next one of the things the time has come for, and tells whose it was: for those who
     /// want to know the [steps](Self::steps) of each. `None` when there is none any more.
     pub fn handle_next_timeout(&mut self, now: Instant) -> Option<FourTuple> {
-        if let Some(key) = self.connections.expired(now) {
-            let pair = self.connections.get_mut(key).map(|entry| {
-                entry.connection.handle_timeout(now);
-                self.steps = *entry.connection.steps();
-                entry.connection.pair()
-            });
-            self.after(now, key);
-            return pair.or(Some(FourTuple::UNSPECIFIED));
+        while let Some(key) = self.connections.expired(now) {
+            let Some(entry) = self.connections.get_mut(key) else { continue };
+            match entry.connection.poll_timeout() {
+                Some(deadline) if deadline <= now => {
+                    entry.connection.handle_timeout(now);
+                    self.steps = *entry.connection.steps();
+                    let pair = entry.connection.pair();
+                    self.after(key);
+                    return Some(pair);
+                }
+                // The deadline has moved since the timer was set.
+                later => self.connections.arm(key, later),
+            }
         }
         if let Some(key) = self.time_wait.expired(now) {
             self.steps = Steps::of(State::TimeWait, Event::TimeWaitTimeout);
@@ -621,10 +630,9 @@ impl Demux {
             return Some(record.map_or(FourTuple::UNSPECIFIED, |record| record.pair));
         }
         for index in 0..self.listeners.len() {
-            if let Some((pair, answer)) =
-                self.listeners[index].as_mut().and_then(|listener| listener.handle_timeout(now))
-            {
-                self.take_answer(now, ListenerId(index as u32), answer);
+            let Some(listener) = self.listeners.get_mut(index).and_then(Option::as_mut) else { continue };
+            if let Some((pair, outcome)) = listener.handle_timeout(now, &mut self.answers) {
+                self.take_outcome(ListenerId(index as u32), outcome);
                 return Some(pair);
             }
         }
@@ -640,8 +648,14 @@ impl Demux {
     }
 
     /// The next segment to send, connection by connection.
+    #[inline]
     pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit<'_>> {
-        if let Some((envelope, segment)) = self.answers.pop_front() {
+        // Asked after everything that happens, and mostly in vain.
+        if self.answers.is_empty() && self.ready.is_empty() { None } else { self.next_transmit(now) }
+    }
+
+    fn next_transmit(&mut self, now: Instant) -> Option<Transmit<'_>> {
+        if let Some((envelope, segment)) = self.answers.pop() {
             return Some(Transmit { envelope, segment, segment_size: u16::MAX });
         }
         loop {
@@ -675,27 +689,32 @@ impl Demux {
         }
     }
 
-    fn find_listener(&self, local: SocketAddr) -> Option<ListenerId> {
-        let exact = |listener: &Listener| listener.local() == local;
-        let any = |listener: &Listener| {
-            let own = listener.local();
-            own.port() == local.port() && own.ip().is_unspecified() && own.is_ipv4() == local.is_ipv4()
-        };
-        let position = |matches: &dyn Fn(&Listener) -> bool| {
-            self.listeners.iter().position(|listener| listener.as_ref().is_some_and(matches))
-        };
-        position(&exact).or_else(|| position(&any)).map(|index| ListenerId(index as u32))
+    /// The listener on this address, or else that on all addresses.
+    fn find_listener(&self, address: IpAddr, port: u16) -> Option<ListenerId> {
+        let mut on_all = None;
+        for (index, listener) in (0..).zip(&self.listeners) {
+            let Some(own) = listener.as_ref().map(Listener::local).filter(|own| own.port() == port) else {
+                continue;
+            };
+            if own.ip() == address {
+                return Some(ListenerId(index));
+            }
+            if own.ip().is_unspecified() && own.is_ipv4() == address.is_ipv4() {
+                on_all = on_all.or(Some(ListenerId(index)));
+            }
+        }
+        on_all
     }
 
-    fn add(&mut self, connection: Box<Connection>) -> Key {
-        let key =
-            self.connections.insert(Entry { connection, ready: true, eventful: false, fast_opening: None });
+    fn add(&mut self, connection: Box<Connection>, hash: u32) -> Key {
+        let entry = Entry { connection, ready: true, eventful: false, fast_opening: None };
+        let key = self.connections.insert(entry, hash);
         self.ready.push_back(key);
         key
     }
 
     /// Something has happened to a connection: it may have something to send or to tell.
-    fn after(&mut self, now: Instant, key: Key) {
+    fn after(&mut self, key: Key) {
         let Some(entry) = self.connections.get_mut(key) else { return };
         if !entry.eventful && entry.connection.has_events() {
             entry.eventful = true;
@@ -716,7 +735,6 @@ impl Demux {
             let server = entry.connection.pair().remote_address;
             self.cookies.put(server, news);
         }
-        let _ = now;
     }
 
     /// A connection has nothing to send for now: its timer is set, or it is put away.
@@ -726,10 +744,11 @@ impl Demux {
         if connection.is_only_waiting() {
             let deadline = connection.poll_timeout();
             let record = TimeWaitRecord::of(connection);
+            let hash = self.connections.hash_of(key).unwrap_or_default();
             self.connections.remove(key);
             // More than allowed are not waited for (`tcp_max_tw_buckets`).
             if self.time_wait.len() < self.options.max_time_wait as usize {
-                let kept = self.time_wait.insert(record);
+                let kept = self.time_wait.insert(record, hash);
                 self.time_wait.arm(kept, Some(deadline.unwrap_or(now)));
             }
             return;
@@ -743,8 +762,9 @@ impl Demux {
             }
             return;
         }
-        let deadline = connection.poll_timeout();
-        self.connections.arm(key, deadline);
+        if let Some(deadline) = connection.poll_timeout() {
+            self.connections.arm_no_later(key, deadline);
+        }
     }
 }
 

@@ -346,7 +346,7 @@ impl Sockets {
         self.table.insert(new, accepted);
         self.owners.insert(number_of(id), new);
         let now = self.now;
-        let _ = self.demux.call(now, id, |connection| {
+        let _ = self.demux.call(id, |connection| {
             connection.set_cork(corked);
             if keepalive {
                 connection.set_keepalive(now, true);
@@ -425,7 +425,7 @@ impl Sockets {
             None if local.port() == 0 => (self.demux.connect(now, local.ip(), remote)?, 0),
             None => (self.demux.connect_from(now, local, remote)?, 0),
         };
-        let _ = self.demux.call(now, id, |connection| {
+        let _ = self.demux.call(id, |connection| {
             connection.set_cork(cork);
             if keepalive {
                 connection.set_keepalive(now, true);
@@ -524,7 +524,7 @@ impl Sockets {
             let end = text.len().min(taken + (largest - begun) as usize);
             let piece = &text[taken..end];
             let follows = more || end < text.len();
-            let result = self.demux.call(now, id, |connection| {
+            let result = self.demux.call(id, |connection| {
                 if follows { connection.send_more(now, piece) } else { connection.send(now, piece) }
             });
             match result {
@@ -541,7 +541,7 @@ impl Sockets {
             self.work();
         }
         if taken < text.len() && taken > 0 && !more {
-            let _ = self.demux.call(now, id, |connection| {
+            let _ = self.demux.call(id, |connection| {
                 connection.push_at_end();
                 Ok(())
             });

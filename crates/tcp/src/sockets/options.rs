@@ -213,8 +213,7 @@ impl Sockets {
 
     fn with_connection(&mut self, descriptor: Descriptor, act: impl FnOnce(&mut Connection)) {
         if let Some(Kind::Connection(id)) = self.table.get(&descriptor).map(|socket| socket.kind) {
-            let now = self.now();
-            let _ = self.demux.call(now, id, |connection| {
+            let _ = self.demux.call(id, |connection| {
                 act(connection);
                 Ok(())
             });
