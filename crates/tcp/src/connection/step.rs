@@ -81,6 +81,7 @@ impl Connection {
             Circumstance::WithAck => segment.is_some_and(|segment| segment.flags.contains(crate::Flags::ACK)),
             Circumstance::WithText => segment.is_some_and(|segment| !segment.text.is_empty()),
             Circumstance::WithoutText => segment.is_some_and(|segment| segment.text.is_empty()),
+            Circumstance::WithoutFastOpen => self.fast_open().is_none(),
             Circumstance::Outside => false,
         }
     }
@@ -100,7 +101,7 @@ impl Connection {
             Action::SendAck => self.answer_invalid(now, arrival, false),
             Action::SendChallengeAck => self.answer_invalid(now, arrival, true),
             Action::SendFin => self.send.fin_queued = true,
-            Action::SendReset(form) => self.reset(form, arrival),
+            Action::SendReset(form) => self.reset(now, form, arrival),
             // A segment has the SYN sent again at once, but only one: two ends could go on for ever.
             Action::Retransmit if arrival.is_some() && self.recovery.backoffs() > 0 => {}
             Action::Retransmit => self.retransmit(now),
@@ -244,7 +245,7 @@ impl Connection {
         self.events.note(Events::FAILED);
     }
 
-    fn reset(&mut self, form: ResetForm, arrival: Option<&Arrival<'_>>) {
+    fn reset(&mut self, now: Instant, form: ResetForm, arrival: Option<&Arrival<'_>>) {
         let reply = match (form, arrival) {
             (ResetForm::AtSendNext, _) | (_, None) => {
                 // Behind the window the peer would not accept it (RFC 5961 §3): stay inside.
@@ -254,7 +255,9 @@ impl Connection {
                     .earlier(self.send.unacknowledged + self.send.window)
                     .later(self.send.unacknowledged);
                 let ack = (self.state != State::SynSent).then_some(self.receive.next);
-                Reply::reset(self.pair, seq, ack)
+                let agreed = self.agreed.timestamps && self.state != State::SynSent;
+                let timestamps = (agreed && arrival.is_none()).then(|| self.timestamps(now));
+                Reply::reset(self.pair, seq, ack, timestamps)
             }
             (form, Some(arrival)) => Reply::to(arrival.envelope, arrival.segment, form, self.send.next),
         };
