@@ -76,6 +76,7 @@ impl Connection {
         }
         self.send.unacknowledged = ack;
         self.text_out.consume(text);
+        self.forget_records(ack);
         self.count(|counters| counters.acknowledged += u64::from(text));
         self.timers.persist_probes = 0;
         self.timers.persist_backoff = 0;

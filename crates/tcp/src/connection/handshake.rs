@@ -49,6 +49,12 @@ impl Connection {
             };
             self.begin_at(initial);
             self.fresh_recovery();
+            if self.is_fast_opened() {
+                // Text may leave before the handshake is over: the network's limits count from now on. There is
+                // nothing to probe for before the peer has our SYN.
+                let mss = u32::from(self.segment_size());
+                self.recovery.begin_early(mss, &self.policy);
+            }
         }
         if !answer {
             self.agreed = self.offer();
@@ -148,8 +154,9 @@ impl Connection {
 
     /// Our SYN is acknowledged: from now on the network's limits count.
     pub(super) fn established(&mut self) {
-        if self.is_fast_opened() && self.state != State::Listen {
+        if self.is_fast_opened() {
             // They have counted since text came with the SYN.
+            self.recovery.end_early(self.agreed.sack, &self.policy);
             return;
         }
         let mss = u32::from(self.segment_size());
@@ -253,6 +260,5 @@ impl Connection {
         } else {
             Events::WRITABLE
         });
-        self.established();
     }
 }

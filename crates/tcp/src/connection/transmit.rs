@@ -5,7 +5,7 @@
 
 use super::Connection;
 use super::reply::Reply;
-use super::types::{Envelope, Held, Transmit};
+use super::types::{Envelope, Transmit};
 use crate::recovery::Sent;
 use crate::segment::{Options, TcpOption};
 use crate::{Deadline, Ecn, Flags, Instant, Segment, SeqNumber, State};
@@ -163,7 +163,7 @@ impl Connection {
     /// Whether there is something to tell about text out of order.
     #[inline]
     fn tells_sack(&self) -> bool {
-        self.agreed.sack && (self.text_in.has_gap() || !self.receive.duplicate.is_empty())
+        self.agreed.sack && (self.text_in.has_gap() || self.duplicate().is_some())
     }
 
     /// The options of a segment of an open connection: timestamps, and what arrived out of order.
@@ -180,7 +180,7 @@ impl Connection {
     fn push_sack(&self, options: &mut Options) {
         let most = (Options::MAX_LENGTH - options.len() - 4) / 8;
         let held = self.text_in.sack_blocks(most);
-        let duplicate = Some(self.receive.duplicate).filter(|block| !block.is_empty());
+        let duplicate = self.duplicate();
         // RFC 2883 §4: what came twice is told first, and if it lies within a block, that block next.
         let blocks = duplicate.into_iter().chain(held.iter().copied()).take(most).collect();
         for option in [TcpOption::NoOperation, TcpOption::NoOperation, TcpOption::Sack(blocks)] {
@@ -250,6 +250,9 @@ impl Connection {
         let room = self.segment_room();
         let fin_at = self.send.next - 1;
         let mut end = end.earlier(start + room);
+        if let Some(record) = self.record_end(start) {
+            end = end.earlier(record);
+        }
         let mut text = end.offset_from(start);
         let mut flags = self.ack_flags();
         if self.send.fin_sent && end.gt(fin_at) {
@@ -260,7 +263,7 @@ impl Connection {
             flags = flags | Flags::FIN;
             end = self.send.next;
         }
-        if text > 0 && (start + text) == self.text_start() + self.text_out.len() {
+        if self.is_pushed(start, start + text) {
             flags = flags | Flags::PSH;
         }
         if text > u32::from(self.segment_size()) && self.policy.is_linux() {
@@ -285,7 +288,9 @@ impl Connection {
     /// What the peer's window has left.
     #[inline]
     fn usable_window(&self) -> u32 {
-        let edge = self.send.unacknowledged + self.send.window;
+        // The window of a SYN begins behind ours.
+        let syn = u32::from(!self.send.syn_acknowledged);
+        let edge = self.send.unacknowledged + syn + self.send.window;
         u32::try_from(edge.distance(self.send.next)).unwrap_or(0)
     }
 
@@ -313,10 +318,14 @@ impl Connection {
         // Congestion control counts whole segments: a remainder of the window is not worth a small one.
         let allowed = if allowed >= unsent.min(size) { allowed } else { 0 };
         let allowed = if allowed > size { allowed / size * size } else { allowed };
-        let text = unsent.min(usable).min(most).min(allowed.max(if idle { size } else { 0 }));
+        let record = self.record_end(self.send.next).map_or(unsent, |end| end.offset_from(self.send.next));
+        let text = unsent.min(record).min(usable).min(most).min(allowed.max(if idle { size } else { 0 }));
         let last = text == unsent;
         let fin = last && self.send.fin_queued && usable > text;
-        if (text == 0 && !fin) || !self.is_worth_sending(text, unsent, usable, size, idle, fin) {
+        // A record that something follows gets no larger.
+        let complete = text == record && record < unsent;
+        if (text == 0 && !fin) || !(complete || self.is_worth_sending(text, unsent, usable, size, idle, fin))
+        {
             self.plan_persist(now, idle, usable, unsent);
             return None;
         }
@@ -398,15 +407,18 @@ impl Connection {
         let start = self.send.next;
         let mut flags = self.ack_flags();
         let mut end = start + text;
-        if text == unsent {
-            if text > 0 && (!self.send.held.contains(Held::UNPUSHED) || self.timers.persist_probes > 0) {
-                flags = flags | Flags::PSH;
-            }
-            if self.send.fin_queued && usable > text {
-                flags = flags | Flags::FIN;
-                end += 1;
-                self.send.fin_sent = true;
-            }
+        if text == unsent && self.send.fin_queued && usable > text {
+            flags = flags | Flags::FIN;
+            end += 1;
+            self.send.fin_sent = true;
+        }
+        if self.is_pushed(start, end) || (text > 0 && self.timers.persist_probes > 0) {
+            flags = flags | Flags::PSH;
+        }
+        if text > 0 && self.policy.is_linux() && self.timers.ack.is_set() {
+            // An acknowledgment that waited goes along: the two sides take turns, and what is heard next can wait for
+            // the next answer (Linux's "pingpong" mode).
+            self.receive.quick_acks = 0;
         }
         if text > size && self.policy.is_linux() {
             // So that the receiver does not wait to join it with more (Linux `__tcp_transmit_skb`).
@@ -418,6 +430,8 @@ impl Connection {
         if text % size != 0 {
             self.send.small_end = end;
         }
+        // Text within the window asks as well as a probe does.
+        self.due.window_probe &= text == 0;
         self.send.next = end;
         self.due.small_text = false;
         self.timers.persist = Deadline::NONE;
@@ -429,6 +443,13 @@ impl Connection {
             self.timers.pacing = self.timers.pacing.max(now).plus_micros(micros);
         }
         Plan { seq: start, text, flags, markable: text > 0, acknowledges: true }
+    }
+
+    /// Whether the text from `start` up to `end` holds the end of a SEND or of a record (RFC 9293 §3.9.1.2).
+    #[inline]
+    fn is_pushed(&self, start: SeqNumber, end: SeqNumber) -> bool {
+        let holds = |place: SeqNumber| place.gt(start) && place.le(end);
+        holds(self.send.pushed) || self.record_end(start).is_some_and(holds)
     }
 
     /// The text a segment has room for beside its options.

@@ -189,6 +189,20 @@ impl LossRecovery {
         }
     }
 
+    /// Text may be sent although the SYN is not acknowledged (RFC 7413 §4.2.2): as [`established`](Self::established),
+    /// but nothing is known of the round trip, and there is nothing to probe for before the peer has the SYN.
+    pub fn begin_early(&mut self, mss: u32, policy: &Policy) {
+        self.mss = mss.max(1);
+        self.established = true;
+        self.congestion.start(self.mss.saturating_mul(policy.initial_window.into()), self.mss);
+    }
+
+    /// The SYN of such a connection is acknowledged.
+    pub fn end_early(&mut self, sack: bool, policy: &Policy) {
+        self.sack = sack;
+        self.rtt.careful(policy);
+    }
+
     /// The path has another MTU.
     pub fn set_mss(&mut self, mss: u32) {
         self.mss = mss.max(1);

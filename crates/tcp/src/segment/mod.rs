@@ -103,6 +103,25 @@ impl<'a> Segment<'a> {
         self.seq + self.len()
     }
 
+    /// The segment cut into those that have `size` bytes of text at the most, as a device does that is handed more than
+    /// one at once: PSH and FIN go with the last, CWR with the first.
+    pub fn cut(self, size: usize) -> impl Iterator<Item = Self> {
+        let size = size.max(1);
+        let length = self.text.len();
+        (0..length.div_ceil(size).max(1)).map(move |number| {
+            let at = number * size;
+            let mut flags = self.flags;
+            if at + size.min(length) < length {
+                flags = flags.difference(Flags::PSH | Flags::FIN);
+            }
+            if number > 0 {
+                flags = flags.difference(Flags::CWR);
+            }
+            let seq = self.seq + (at as u32);
+            Self { seq, flags, text: self.text.skip(at).take(size), ..self }
+        })
+    }
+
     /// Reads the bytes of a segment. The checksum is not looked at.
     ///
     /// # Errors

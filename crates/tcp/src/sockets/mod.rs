@@ -234,9 +234,6 @@ impl Sockets {
     fn fresh(&self, v6: bool) -> Socket {
         let mut policy = self.settings.policy.clone();
         policy.mtu = self.mtu;
-        if !self.offload {
-            policy.segmentation_offload = 0;
-        }
         let bits = self.settings.fast_open;
         policy.fast_open.client = bits & 1 != 0;
         policy.fast_open.server = bits & 2 != 0;
@@ -482,7 +479,7 @@ impl Sockets {
             return Err(Errno::BrokenPipe);
         }
         let more = flags & constants::message::MSG_MORE != 0;
-        let taken = self.fill(descriptor, id, text, more)?;
+        let taken = self.fill(descriptor, id, text, more, flags & constants::message::MSG_EOR != 0)?;
         if taken < text.len() {
             self.socket_mut(descriptor)?.wants_room = true;
         }
@@ -504,6 +501,7 @@ impl Sockets {
         id: ConnectionId,
         text: &[u8],
         more: bool,
+        record: bool,
     ) -> Result<usize, Errno> {
         let now = self.now;
         let mut taken = 0;
@@ -524,8 +522,10 @@ impl Sockets {
             let end = text.len().min(taken + (largest - begun) as usize);
             let piece = &text[taken..end];
             let follows = more || end < text.len();
-            let result = self.demux.call(id, |connection| {
-                if follows { connection.send_more(now, piece) } else { connection.send(now, piece) }
+            let result = self.demux.call(id, |connection| match (follows, record) {
+                (true, _) => connection.send_more(now, piece),
+                (false, true) => connection.send_record(now, piece),
+                (false, false) => connection.send(now, piece),
             });
             match result {
                 Ok(0) => break,
@@ -819,12 +819,15 @@ impl Sockets {
     fn work(&mut self) {
         let now = self.now;
         while let Some(out) = self.demux.poll_transmit(now) {
-            let mut packet = Vec::new();
+            // A device that does not cut segments gets them cut.
+            let size = if self.offload { usize::MAX } else { usize::from(out.segment_size) };
             let (source, destination) = (out.envelope.source, out.envelope.destination);
-            let emitted =
-                ip::emit_segment(&out.segment, source, destination, out.envelope.ecn, 64, &mut packet);
-            if emitted.is_ok() {
-                self.departures.push_back(Departure { at: now, packet });
+            for segment in out.segment.cut(size) {
+                let mut packet = Vec::new();
+                if ip::emit_segment(&segment, source, destination, out.envelope.ecn, 64, &mut packet).is_ok()
+                {
+                    self.departures.push_back(Departure { at: now, packet });
+                }
             }
         }
         while let Some(event) = self.demux.poll_event() {
