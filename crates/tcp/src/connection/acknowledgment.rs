@@ -50,6 +50,7 @@ impl Connection {
             &self.policy,
         );
         self.due.window_reduced |= outcome.send_cwr && self.agreed.ecn;
+        self.follow_probe(now);
         let size = u32::from(self.segment_size());
         self.count(|counters| counters.delivered += outcome.delivered.div_ceil(size));
         if ack.gt(una) {

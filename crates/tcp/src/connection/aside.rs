@@ -5,6 +5,7 @@ use alloc::collections::VecDeque;
 
 use super::Connection;
 use super::fast_open::FastOpen;
+use super::path_mtu::PathSearch;
 use super::reply::Reply;
 use crate::segment::SackBlock;
 use crate::{Instant, SeqNumber};
@@ -16,6 +17,8 @@ pub(super) struct Aside {
     reply: Option<Reply>,
     /// Its part in a Fast Open, until the handshake is over.
     fast_open: Option<Box<FastOpen>>,
+    /// The search for the path's MTU, where there is one.
+    path_search: Option<PathSearch>,
     /// A stretch that came twice, to be told with the next ACK (RFC 2883).
     duplicate: Option<SackBlock>,
     /// Where records end whose last byte is not acknowledged, in order (`MSG_EOR`).
@@ -94,6 +97,15 @@ impl Connection {
         }
     }
 
+    #[inline]
+    pub(super) fn path_search(&self) -> Option<&PathSearch> {
+        self.aside.as_ref()?.path_search.as_ref()
+    }
+
+    pub(super) fn set_path_search(&mut self, search: PathSearch) {
+        self.aside_mut().path_search = Some(search);
+    }
+
     /// A record ends with the text there is.
     pub(super) fn end_record(&mut self) {
         let end = self.text_end();
@@ -154,6 +166,7 @@ impl Connection {
             aside.reply.is_none()
                 && aside.fast_open.is_none()
                 && aside.counters.is_none()
+                && aside.path_search.is_none()
                 && aside.duplicate.is_none()
                 && aside.records.is_empty()
         };

@@ -141,6 +141,7 @@ impl Connection {
 
     /// The handshake is over.
     pub(super) fn opened(&mut self, now: Instant) {
+        self.begin_path_search(now);
         self.events.note(Events::OPENED | Events::WRITABLE);
         self.timers.heard = now;
         self.begin_counting(now);

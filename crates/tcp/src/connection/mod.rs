@@ -68,6 +68,7 @@ mod fuzz;
 mod handshake;
 mod icmp;
 mod info;
+mod path_mtu;
 mod receive;
 mod reply;
 mod step;

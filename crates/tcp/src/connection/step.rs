@@ -282,7 +282,8 @@ impl Connection {
         self.due.window_reduced |= reduced && self.agreed.ecn;
         self.due.handshake |= handshake;
         if !handshake {
-            self.suspect_black_hole();
+            self.suspect_black_hole(now);
+            self.follow_probe(now);
         }
     }
 

@@ -30,6 +30,8 @@ pub(crate) struct Plan {
     markable: bool,
     /// It tells everything received so far: nothing is left to be acknowledged. A probe does not.
     acknowledges: bool,
+    /// It is larger than a segment, and not to be cut: whether it arrives is what it is sent for.
+    whole: bool,
 }
 
 impl Connection {
@@ -112,7 +114,14 @@ impl Connection {
         if text > 0 {
             self.send.next = initial + 1 + text;
         }
-        Some(Plan { seq: initial, text, flags, markable: false, acknowledges: self.state != State::SynSent })
+        Some(Plan {
+            seq: initial,
+            text,
+            flags,
+            markable: false,
+            acknowledges: self.state != State::SynSent,
+            whole: false,
+        })
     }
 
     /// Everything after the opening: lost text, new text, FIN, probes, ACKs, in this order.
@@ -142,7 +151,7 @@ impl Connection {
     }
 
     fn plan_ack(&self, seq: SeqNumber, acknowledges: bool) -> Plan {
-        Plan { seq, text: 0, flags: self.ack_flags(), markable: false, acknowledges }
+        Plan { seq, text: 0, flags: self.ack_flags(), markable: false, acknowledges, whole: false }
     }
 
     fn ack_flags(&self) -> Flags {
@@ -271,7 +280,7 @@ impl Connection {
         }
         self.recovery.on_sent(now, start, end, kind);
         self.count(|counters| counters.retransmissions += text.div_ceil(room).max(1));
-        Some(Plan { seq: start, text, flags, markable: false, acknowledges: true })
+        Some(Plan { seq: start, text, flags, markable: false, acknowledges: true, whole: false })
     }
 
     /// RFC 8985 §7.3: new text if the window has room for it, otherwise the last segment again.
@@ -311,6 +320,12 @@ impl Connection {
         }
         let unsent = self.unsent_text();
         let usable = self.usable_window();
+        if let Some(text) = self.probe_size(now, unsent, usable) {
+            let mut plan = self.plan_new(now, text, Sent::New);
+            self.recovery.begin_trial(plan.seq, plan.seq + plan.text);
+            plan.whole = true;
+            return Some(plan);
+        }
         let size = u32::from(self.segment_size());
         let most = self.most_at_once(size);
         // A SYN that is still out takes no room (RFC 7413 §4.2.2).
@@ -420,7 +435,7 @@ impl Connection {
             // the next answer (Linux's "pingpong" mode).
             self.receive.quick_acks = 0;
         }
-        if text > size && self.policy.is_linux() {
+        if text > size && self.policy.is_linux() && self.policy.segmentation_offload > 0 {
             // So that the receiver does not wait to join it with more (Linux `__tcp_transmit_skb`).
             flags = flags | Flags::PSH;
         }
@@ -442,7 +457,7 @@ impl Connection {
             let micros = u64::from(text) * 1_000_000 / rate.max(1);
             self.timers.pacing = self.timers.pacing.max(now).plus_micros(micros);
         }
-        Plan { seq: start, text, flags, markable: text > 0, acknowledges: true }
+        Plan { seq: start, text, flags, markable: text > 0, acknowledges: true, whole: false }
     }
 
     /// Whether the text from `start` up to `end` holds the end of a SEND or of a record (RFC 9293 §3.9.1.2).
@@ -484,7 +499,7 @@ impl Connection {
         let acks = plan.flags.contains(Flags::ACK);
         let offset = (plan.seq + u32::from(handshake)).offset_from(self.text_start());
         let ecn = if plan.markable && self.agreed.ecn { Ecn::Ect0 } else { Ecn::NotEct };
-        let segment_size = self.segment_size();
+        let segment_size = if plan.whole { plan.text as u16 } else { self.segment_size() };
         let timestamps = self.agreed.timestamps.then(|| self.timestamps(now));
         let mut transmit = Transmit {
             envelope: Envelope {
