@@ -41,7 +41,6 @@
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 
@@ -55,10 +54,14 @@ use crate::{
     SeqNumber, State, Transmit,
 };
 
+mod listeners;
 mod ports;
 pub(crate) mod registry;
 mod wheel;
 
+pub use listeners::ListenerId;
+
+use listeners::Listeners;
 use ports::EphemeralPorts;
 use registry::{Key, Paired, Registry};
 
@@ -79,10 +82,6 @@ impl ConnectionId {
         (self.0.generation as u64) << 32 | self.0.index as u64
     }
 }
-
-/// A listener of a [`Demux`].
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct ListenerId(u32);
 
 /// Something a program should hear of.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -172,7 +171,7 @@ pub struct Demux {
     options: HostOptions,
     connections: Registry<Entry>,
     time_wait: Registry<TimeWaitRecord>,
-    listeners: Vec<Option<Listener>>,
+    listeners: Listeners,
     ports: EphemeralPorts,
     /// Connections that may have something to send.
     ready: VecDeque<Key>,
@@ -200,7 +199,7 @@ impl Demux {
             policy,
             ports: EphemeralPorts::new(options.ports),
             options,
-            listeners: Vec::new(),
+            listeners: Listeners::default(),
             ready: VecDeque::new(),
             eventful: VecDeque::new(),
             incoming: VecDeque::new(),
@@ -219,7 +218,7 @@ impl Demux {
 
     /// A listener, as long as it is there.
     pub fn listener(&self, id: ListenerId) -> Option<&Listener> {
-        self.listeners.get(id.0 as usize)?.as_ref()
+        self.listeners.get(id)
     }
 
     /// The connections that are not in TIME_WAIT, in no order.
@@ -235,7 +234,7 @@ impl Demux {
     /// Every connection with its state, half-open ones and those in TIME_WAIT too, in no order.
     pub fn states(&self) -> impl Iterator<Item = (FourTuple, State)> {
         let open = self.connections.iter().map(|(_, entry)| (*entry.pair(), entry.connection.state()));
-        let requests = self.listeners.iter().flatten().flat_map(Listener::requests);
+        let requests = self.listeners.iter().flat_map(|(_, listener)| listener.requests());
         let waiting = self.time_wait.iter().map(|(_, record)| (*record.pair(), State::TimeWait));
         open.chain(requests.map(|pair| (pair, State::SynReceived))).chain(waiting)
     }
@@ -249,7 +248,7 @@ impl Demux {
         if self.time_wait.find(pair).is_some() {
             return State::TimeWait;
         }
-        match self.find_listener(pair.local_address, pair.local_port).and_then(|id| self.listener(id)) {
+        match self.listeners.find(pair.local_address, pair.local_port).and_then(|id| self.listener(id)) {
             Some(listener) if listener.has_request(pair) => State::SynReceived,
             Some(_) => State::Listen,
             None => State::Closed,
@@ -268,21 +267,13 @@ impl Demux {
     /// # Errors
     /// [`OpenError::AddressInUse`] if another listener has the same.
     pub fn listen(&mut self, local: SocketAddr, options: ListenerOptions) -> Result<ListenerId, OpenError> {
-        if self.listeners.iter().flatten().any(|listener| listener.local() == local) {
-            return Err(OpenError::AddressInUse);
-        }
         let listener = Listener::new(local, self.policy.clone(), options);
-        let place = self.listeners.iter().position(Option::is_none).unwrap_or_else(|| {
-            self.listeners.push(None);
-            self.listeners.len() - 1
-        });
-        self.listeners[place] = Some(listener);
-        Ok(ListenerId(place as u32))
+        self.listeners.add(listener).ok_or(OpenError::AddressInUse)
     }
 
     /// Closes a listener. Connections that nobody has accepted are reset.
     pub fn close_listener(&mut self, now: Instant, id: ListenerId) {
-        let Some(mut listener) = self.listeners.get_mut(id.0 as usize).and_then(Option::take) else { return };
+        let Some(mut listener) = self.listeners.remove(id) else { return };
         self.incoming.retain(|incoming| *incoming != id);
         for key in listener.take_queue() {
             let _ = self.call(ConnectionId(key), |connection| connection.abort(now));
@@ -291,7 +282,7 @@ impl Demux {
 
     /// Takes a connection that a listener has opened.
     pub fn accept(&mut self, id: ListenerId) -> Option<ConnectionId> {
-        let key = self.listeners.get_mut(id.0 as usize)?.as_mut()?.take_accepted()?;
+        let key = self.listeners.get_mut(id)?.take_accepted()?;
         Some(ConnectionId(key))
     }
 
@@ -393,7 +384,7 @@ impl Demux {
         change: impl FnOnce(&mut ListenerOptions),
     ) {
         let secret = self.policy.secret;
-        if let Some(Some(listener)) = self.listeners.get_mut(id.0 as usize) {
+        if let Some(listener) = self.listeners.get_mut(id) {
             change(listener.options_mut());
             listener.set_policy(Arc::new(Policy { secret, ..policy.clone() }));
         }
@@ -417,7 +408,7 @@ impl Demux {
         let record = self.time_wait.find_hashed(pair, hash);
         let free = match record.and_then(|key| self.time_wait.get(key)) {
             Some(record) => self.options.reuse_time_wait && record.may_be_reused(now),
-            None => self.find_listener(pair.local_address, pair.local_port).is_none(),
+            None => self.listeners.find(pair.local_address, pair.local_port).is_none(),
         };
         free.then_some(Vacancy { hash, record })
     }
@@ -495,7 +486,7 @@ impl Demux {
         let hash = of_pair(&self.policy.secret, &pair);
         if let Some(key) = self.connections.find_hashed(&pair, hash) {
             let waits = self.connection(ConnectionId(key)).is_some_and(|it| it.state() == State::TimeWait);
-            let may_reopen = waits && self.find_listener(pair.local_address, pair.local_port).is_some();
+            let may_reopen = waits && self.listeners.find(pair.local_address, pair.local_port).is_some();
             if let Some(entry) = self.connections.get_mut(key) {
                 entry.connection.set_may_reopen(may_reopen);
                 if may_reopen && entry.connection.would_reopen(now, segment) {
@@ -507,8 +498,8 @@ impl Demux {
             self.after(key);
         } else if let Some(key) = self.time_wait.find_hashed(&pair, hash) {
             self.handle_in_time_wait(now, key, envelope, segment);
-        } else if let Some(id) = self.find_listener(pair.local_address, pair.local_port) {
-            let listener = self.listeners.get_mut(id.0 as usize).and_then(Option::as_mut);
+        } else if let Some(id) = self.listeners.find(pair.local_address, pair.local_port) {
+            let listener = self.listeners.get_mut(id);
             let answers = &mut self.answers;
             let outcome =
                 listener.map(|listener| listener.handle_segment(now, pair, hash, envelope, segment, answers));
@@ -549,7 +540,7 @@ impl Demux {
             if let Some(entry) = self.connections.get_mut(key) {
                 entry.fast_opening = opening.then_some(id);
             }
-            if let Some(Some(listener)) = self.listeners.get_mut(id.0 as usize) {
+            if let Some(listener) = self.listeners.get_mut(id) {
                 listener.queue(key);
                 self.incoming.push_back(id);
             }
@@ -561,7 +552,7 @@ impl Demux {
         let Some(record) = self.time_wait.get(key).copied() else { return };
         let expires = self.time_wait.deadline(key);
         let mut connection = record.expand(&self.policy, expires);
-        let listener = self.find_listener(record.pair.local_address, record.pair.local_port);
+        let listener = self.listeners.find(record.pair.local_address, record.pair.local_port);
         connection.set_may_reopen(listener.is_some());
         connection.handle_segment(now, envelope, segment);
         self.steps = *connection.steps();
@@ -575,7 +566,7 @@ impl Demux {
             State::SynReceived => {
                 let hash = self.time_wait.hash_of(key).unwrap_or_default();
                 self.time_wait.remove(key);
-                if let Some(Some(listener)) = listener.and_then(|id| self.listeners.get_mut(id.0 as usize)) {
+                if let Some(listener) = listener.and_then(|id| self.listeners.get_mut(id)) {
                     listener.adopt(now, &mut connection, hash, &mut self.answers);
                 }
                 return;
@@ -594,9 +585,8 @@ impl Demux {
             entry.connection.handle_icmp(now, error);
             self.steps = *entry.connection.steps();
             self.after(key);
-        } else if let Some(Some(listener)) = self
-            .find_listener(pair.local_address, pair.local_port)
-            .and_then(|id| self.listeners.get_mut(id.0 as usize))
+        } else if let Some(listener) =
+            self.listeners.find(pair.local_address, pair.local_port).and_then(|id| self.listeners.get_mut(id))
         {
             self.steps = listener.handle_icmp(now, pair, error);
         }
@@ -629,12 +619,14 @@ impl Demux {
             let record = self.time_wait.remove(key);
             return Some(record.map_or(FourTuple::UNSPECIFIED, |record| record.pair));
         }
-        for index in 0..self.listeners.len() {
-            let Some(listener) = self.listeners.get_mut(index).and_then(Option::as_mut) else { continue };
-            if let Some((pair, outcome)) = listener.handle_timeout(now, &mut self.answers) {
-                self.take_outcome(ListenerId(index as u32), outcome);
-                return Some(pair);
-            }
+        let answers = &mut self.answers;
+        let found = self
+            .listeners
+            .iter_mut()
+            .find_map(|(id, listener)| listener.handle_timeout(now, answers).map(|outcome| (id, outcome)));
+        if let Some((id, (pair, outcome))) = found {
+            self.take_outcome(id, outcome);
+            return Some(pair);
         }
         None
     }
@@ -643,8 +635,8 @@ impl Demux {
 
     /// When [`Self::handle_timeout`] has to be called at the latest.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let listeners = self.listeners.iter().flatten().filter_map(Listener::next_deadline);
-        listeners.chain(self.connections.next_deadline()).chain(self.time_wait.next_deadline()).min()
+        let tables = [self.connections.next_deadline(), self.time_wait.next_deadline()];
+        tables.into_iter().chain([self.listeners.next_deadline()]).flatten().min()
     }
 
     /// The next segment to send, connection by connection.
@@ -689,23 +681,6 @@ impl Demux {
         }
     }
 
-    /// The listener on this address, or else that on all addresses.
-    fn find_listener(&self, address: IpAddr, port: u16) -> Option<ListenerId> {
-        let mut on_all = None;
-        for (index, listener) in (0..).zip(&self.listeners) {
-            let Some(own) = listener.as_ref().map(Listener::local).filter(|own| own.port() == port) else {
-                continue;
-            };
-            if own.ip() == address {
-                return Some(ListenerId(index));
-            }
-            if own.ip().is_unspecified() && own.is_ipv4() == address.is_ipv4() {
-                on_all = on_all.or(Some(ListenerId(index)));
-            }
-        }
-        on_all
-    }
-
     fn add(&mut self, connection: Box<Connection>, hash: u32) -> Key {
         let entry = Entry { connection, ready: true, eventful: false, fast_opening: None };
         let key = self.connections.insert(entry, hash);
@@ -728,7 +703,7 @@ impl Demux {
             && entry.connection.state() != State::SynReceived
         {
             entry.fast_opening = None;
-            if let Some(Some(listener)) = self.listeners.get_mut(id.0 as usize) {
+            if let Some(listener) = self.listeners.get_mut(id) {
                 listener.fast_opened();
             }
         } else if let Some(news) = entry.connection.take_fast_open_news() {
