@@ -242,7 +242,7 @@ impl Connection {
                 timestamps: true,
             };
             // This connection is forgotten once it has answered: its clock may be a little slow.
-            let behind = clock.wrapping_sub(cookie::timestamp(clock, &options));
+            let behind = clock.wrapping_sub(cookie::timestamp(clock, options));
             agreed.timestamp_offset = agreed.timestamp_offset.wrapping_sub(behind);
         } else {
             // Nothing will bring them back (Linux `tcp_clear_options`).
