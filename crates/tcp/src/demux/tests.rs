@@ -1,9 +1,11 @@
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
-use crate::Ecn;
-use crate::listener::SynCookies;
+use crate::listener::{ListenerOptions, SynCookies};
+use crate::rules::Failure;
+use crate::{Ecn, Envelope, Flags, Instant, Segment, SeqNumber};
 
 const SERVER: &str = "10.0.0.2:80";
 
