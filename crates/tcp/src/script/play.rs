@@ -244,10 +244,15 @@ impl Player {
 
     // Time.
 
+    /// When the call that waits returns at the latest, if it has not yet.
+    fn deadline_of_call(&self) -> Option<Instant> {
+        self.pending.as_ref().filter(|_| self.returned.is_none())?.call.deadline()
+    }
+
     fn wait_until(&mut self, until: Instant) {
         self.try_pending();
         loop {
-            let deadline = self.pending.as_ref().and_then(|pending| pending.call.deadline());
+            let deadline = self.deadline_of_call();
             let deadline = deadline.filter(|deadline| *deadline <= until);
             let (pending, returned) = (&mut self.pending, &mut self.returned);
             let whole = self.sockets.advance(deadline.unwrap_or(until), |sockets| {

@@ -112,7 +112,7 @@ impl Player {
                     return Some(departure);
                 }
             }
-            let deadline = self.pending.as_ref().and_then(|pending| pending.call.deadline());
+            let deadline = self.deadline_of_call();
             let next = self.sockets.next_timer().into_iter().chain(deadline).min()?;
             if next > limit {
                 return None;
