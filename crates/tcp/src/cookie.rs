@@ -20,7 +20,7 @@ const HASH_MASK: u32 = (1 << HASH_BITS) - 1;
 const MINUTES: u32 = 2;
 
 /// So long after the last cookie was made none is good any more.
-pub const LIFETIME: Duration = Duration::from_secs(60 * MINUTES as u64);
+pub(crate) const LIFETIME: Duration = Duration::from_secs(60 * MINUTES as u64);
 
 /// Bits of the timestamp that hold options (Linux `TSBITS`).
 const OPTION_BITS: u32 = 6;
@@ -31,22 +31,22 @@ const ECN: u32 = 1 << 5;
 
 /// What a cookie brings back of the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct CookieOptions {
+pub(crate) struct CookieOptions {
     /// The peer's maximum segment size, or a little less: the next of eight sizes.
-    pub mss: u16,
+    pub(crate) mss: u16,
     /// The peer's window scale; `None`: not agreed on.
-    pub window_scale: Option<u8>,
+    pub(crate) window_scale: Option<u8>,
     /// Whether SACK was agreed on.
-    pub sack: bool,
+    pub(crate) sack: bool,
     /// Whether ECN was.
-    pub ecn: bool,
+    pub(crate) ecn: bool,
     /// Whether timestamps were. Without them window scale, SACK and ECN are lost.
-    pub timestamps: bool,
+    pub(crate) timestamps: bool,
 }
 
 /// The sequence number to answer a SYN with: `pair` as this side sees it, `peer` the SYN's sequence number and `mss` its
 /// maximum segment size.
-pub fn make(now: Instant, pair: &FourTuple, peer: SeqNumber, mss: u16, secret: &Secret) -> SeqNumber {
+pub(crate) fn make(now: Instant, pair: &FourTuple, peer: SeqNumber, mss: u16, secret: &Secret) -> SeqNumber {
     let minute = minute(now);
     let index = SIZES.iter().rposition(|&size| size <= mss).unwrap_or(0) as u32;
     let hash = hash(pair, minute, secret).wrapping_add(index) & HASH_MASK;
@@ -55,7 +55,7 @@ pub fn make(now: Instant, pair: &FourTuple, peer: SeqNumber, mss: u16, secret: &
 
 /// The timestamp to send with the cookie: `clock`, the time in ticks of the timestamp clock without the pair's offset,
 /// with the options in its low bits, and never in the future. Add the offset to it.
-pub fn timestamp(clock: u32, options: &CookieOptions) -> u32 {
+pub(crate) fn timestamp(clock: u32, options: CookieOptions) -> u32 {
     let mut bits = options.window_scale.map_or(SCALE_MASK, |scale| u32::from(scale.min(14)));
     if options.sack {
         bits |= SACK;
@@ -71,7 +71,7 @@ pub fn timestamp(clock: u32, options: &CookieOptions) -> u32 {
 ///
 /// `seq` and `ack` are the segment's, `echoed` its echoed timestamp with the pair's offset taken off, if it has one.
 /// A guess passes with a probability of one in two million for each minute of validity.
-pub fn check(
+pub(crate) fn check(
     now: Instant,
     pair: &FourTuple,
     seq: SeqNumber,
@@ -107,19 +107,11 @@ fn minute(now: Instant) -> u64 {
 
 /// What hides the count of minutes.
 fn base(pair: &FourTuple, peer: SeqNumber, secret: &Secret) -> u32 {
-    (four_tuple(Keyed::new(secret, Purpose::CookieBase), pair).finish() as u32).wrapping_add(peer.0)
+    (Keyed::new(secret, Purpose::CookieBase).pair(pair).finish() as u32).wrapping_add(peer.0)
 }
 
 fn hash(pair: &FourTuple, minute: u64, secret: &Secret) -> u32 {
-    four_tuple(Keyed::new(secret, Purpose::CookieMinute), pair).number(minute).finish() as u32
-}
-
-fn four_tuple(keyed: Keyed, pair: &FourTuple) -> Keyed {
-    keyed
-        .address(pair.local_address)
-        .port(pair.local_port)
-        .address(pair.remote_address)
-        .port(pair.remote_port)
+    Keyed::new(secret, Purpose::CookieMinute).pair(pair).number(minute).finish() as u32
 }
 
 #[cfg(test)]
@@ -202,7 +194,7 @@ mod tests {
             let now = Instant::from_micros(micros);
             let pair = FourTuple { remote_address: IpAddr::V6(address.into()), ..pair() };
             let told = CookieOptions { mss: 1440, window_scale: scale, sack, ecn, timestamps: true };
-            let stamp = timestamp(clock, &told);
+            let stamp = timestamp(clock, told);
             prop_assert!(clock.wrapping_sub(stamp) < 64, "never ahead of the clock, and near it");
             let cookie = make(now, &pair, SeqNumber(peer), 1440, &SECRET);
             let back = check(now, &pair, SeqNumber(peer) + 1, cookie + 1, Some(stamp), &SECRET);

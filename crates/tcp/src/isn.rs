@@ -12,12 +12,7 @@ pub(crate) fn initial_sequence_number(policy: &Policy, pair: &FourTuple, now: In
     let micros = now.as_micros();
     // 1000/64 ticks a microsecond; only the low 32 bits matter, and wrapping keeps them.
     let clock = if policy.is_linux() { micros.wrapping_mul(125) / 8 } else { micros / 4 };
-    let offset = Keyed::new(&policy.secret, Purpose::SequenceNumber)
-        .address(pair.local_address)
-        .port(pair.local_port)
-        .address(pair.remote_address)
-        .port(pair.remote_port)
-        .finish();
+    let offset = Keyed::new(&policy.secret, Purpose::SequenceNumber).pair(pair).finish();
     SeqNumber((clock as u32).wrapping_add(offset as u32))
 }
 

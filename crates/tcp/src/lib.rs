@@ -22,7 +22,7 @@
 //! - [`pcapng`]: captures, written.
 //! - [`policy`]: every number and choice, with the profiles of RFC 9293 and of Linux.
 //! - [`recovery`], [`congestion`]: what of the text sent arrived, what to send again, and how much at once.
-//! - [`cookie`], [`fast_open`]: what lets a host keep nothing about strangers, or trust them sooner.
+//! - [`fast_open`]: what lets a host trust strangers sooner.
 //! - [`heartbeat`]: what keepalive cannot tell.
 //! - [`script`]: what should happen, written down and played.
 //! - [`sockets`]: the calls of programs on Linux, with their numbers and errors.
@@ -35,7 +35,7 @@ extern crate alloc;
 mod buffer;
 pub mod congestion;
 pub mod connection;
-pub mod cookie;
+mod cookie;
 pub mod demux;
 pub mod diagram;
 pub mod fast_open;

@@ -73,6 +73,17 @@ pub enum CongestionAlgorithm {
     Cubic,
 }
 
+/// Whether the path's MTU is looked for by trying sizes (RFC 4821).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MtuProbing {
+    /// Never: only what routers report counts.
+    Off,
+    /// Where large segments vanish without a report smaller ones are tried, and then larger ones again.
+    AfterBlackHole,
+    /// From the start: a connection begins with small segments and tries larger ones.
+    Always,
+}
+
 /// Whether explicit congestion notification is used (RFC 3168).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum EcnPolicy {
@@ -180,8 +191,10 @@ pub struct Policy {
     pub mss: Option<u16>,
     /// The smallest maximum segment size taken from a peer: less would cost more headers than text.
     pub min_mss: u16,
-    /// Whether smaller segments are tried where large ones vanish without a report (RFC 4821 §7.7).
-    pub mtu_probing: bool,
+    /// Whether the path's MTU is looked for without the help of routers (RFC 4821, `tcp_mtu_probing`).
+    pub mtu_probing: MtuProbing,
+    /// How long after a search has ended the next begins (`tcp_probe_interval`).
+    pub mtu_probe_interval: Duration,
 
     /// Bytes of text that wait to be sent or acknowledged, at the most.
     pub send_buffer: u32,
@@ -256,7 +269,8 @@ impl Policy {
             mtu: 1500,
             mss: None,
             min_mss: 64,
-            mtu_probing: true,
+            mtu_probing: MtuProbing::AfterBlackHole,
+            mtu_probe_interval: Duration::from_secs(600),
             send_buffer: 1 << 20,
             receive_buffer: 1 << 16,
             receive_buffer_max: 6 << 20,
@@ -299,7 +313,7 @@ impl Policy {
             user_timeout: None,
             delayed_ack: DelayedAck { delay: Duration::from_millis(40), quick: 16 },
             min_mss: 48,
-            mtu_probing: false,
+            mtu_probing: MtuProbing::Off,
             send_buffer: 4 << 20,
             congestion: CongestionAlgorithm::Cubic,
             invalid_rate_limit: Duration::from_millis(500),

@@ -92,8 +92,7 @@ impl From<Option<Instant>> for Deadline {
 
 /// A duration in whole microseconds, at most what fits.
 const fn micros(duration: Duration) -> u64 {
-    let micros = duration.as_micros();
-    if micros > u64::MAX as u128 { u64::MAX } else { micros as u64 }
+    duration.as_secs().saturating_mul(1_000_000).saturating_add(duration.subsec_micros() as u64)
 }
 
 impl Add<Duration> for Instant {

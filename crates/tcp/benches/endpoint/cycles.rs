@@ -41,7 +41,8 @@ struct Hosts {
 
 fn carry(now: Instant, from: &mut Demux, to: &mut Demux, packet: &mut Vec<u8>) -> usize {
     let mut count = 0;
-    while let Some(out) = from.poll_transmit(now) {
+    // By reference: moved, it would be copied first.
+    while let Some(out) = &from.poll_transmit(now) {
         packet.clear();
         let envelope = &out.envelope;
         emit_segment(&out.segment, envelope.source, envelope.destination, envelope.ecn, 64, packet).unwrap();

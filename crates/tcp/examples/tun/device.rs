@@ -8,7 +8,7 @@ use std::time::{Duration, Instant as Clock};
 use eleven_tcp::demux::Demux;
 use eleven_tcp::ip::{Received, emit_segment};
 use eleven_tcp::sim::Random;
-use eleven_tcp::{Envelope, Instant, Segment, StateSet};
+use eleven_tcp::{Envelope, Flags, Instant, Segment, StateSet};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use tun_rs::{DeviceBuilder, SyncDevice};
@@ -46,6 +46,9 @@ const VIRTIO: usize = 10;
 const NEEDS_CHECKSUM: u8 = 1;
 /// VIRTIO_NET_HDR_GSO_TCPV4.
 const GSO_TCP_V4: u8 = 1;
+
+/// A packet with a FIN that has arrived and was not looked at.
+pub(crate) struct KeptFin(Vec<u8>);
 
 impl Tun {
     pub(crate) fn new(kernel: &str, offload: bool, faults: Faults) -> Result<Self, String> {
@@ -104,6 +107,44 @@ impl Tun {
             }
         }
         self.send_all(demux)
+    }
+
+    /// From now on nothing is lost or overtaken.
+    pub(crate) fn stop_faults(&mut self) {
+        self.faults = Faults::default();
+    }
+
+    /// The kernel's FIN, which is kept back; what comes before it is handed on.
+    pub(crate) fn keep_fin(&mut self, demux: &mut Demux) -> Result<KeptFin, String> {
+        let skip = if self.offload { VIRTIO } else { 0 };
+        for _ in 0..10_000 {
+            let length = match rustix::io::read(self.device.as_fd(), &mut self.buffer) {
+                Ok(length) => length,
+                Err(Errno::AGAIN) => {
+                    self.wait(Duration::from_millis(10))?;
+                    continue;
+                }
+                Err(error) => return Err(format!("reading from the device: {error}")),
+            };
+            let fin = match Received::parse(&self.buffer[skip..length]) {
+                Ok(Received::Tcp(packet)) => {
+                    Segment::parse(packet.tcp).is_ok_and(|segment| segment.flags.contains(Flags::FIN))
+                }
+                _ => false,
+            };
+            if fin {
+                return Ok(KeptFin(self.buffer[..length].to_vec()));
+            }
+            self.take(demux, length);
+            self.send_all(demux)?;
+        }
+        Err("no FIN came from the kernel".to_owned())
+    }
+
+    /// Hands on what was kept back.
+    pub(crate) fn hand_on(&mut self, demux: &mut Demux, KeptFin(packet): &KeptFin) {
+        self.buffer[..packet.len()].copy_from_slice(packet);
+        self.take(demux, packet.len());
     }
 
     /// Hands one packet on. Whether it had text.

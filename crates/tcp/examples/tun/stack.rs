@@ -153,10 +153,13 @@ impl Stack {
             self.turn(Duration::from_millis(10))?;
             limit(start, 0)?;
         }
-        // The kernel's FIN waits in the device, unread, when ours leaves.
+        // The kernel's FIN has left and waits, unread, when ours leaves.
+        self.tun.stop_faults();
         peer.close_and_wait()?;
+        let fin = self.tun.keep_fin(&mut self.demux)?;
         self.demux.close(self.now(), id).map_err(|error| error.to_string())?;
         self.tun.send_all(&mut self.demux)?;
+        self.tun.hand_on(&mut self.demux, &fin);
         while self.demux.connection(id).is_some() {
             self.turn(Duration::from_millis(10))?;
             limit(start, 0)?;

@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::vec;
+use alloc::vec::Vec;
 
 use crate::segment::Text;
 
@@ -15,6 +16,18 @@ pub(super) struct Ring {
     head: u32,
     /// Bytes in order from the head on: its owner's count, kept here because here is room for it.
     pub(super) length: u32,
+}
+
+/// So many zeros. Large memory comes zeroed from the system; for little, an allocator is quicker if it need not be.
+fn zeroed(length: usize) -> Box<[u8]> {
+    if length > SMALL {
+        return vec![0; length].into_boxed_slice();
+    }
+    let mut bytes = Vec::with_capacity(length);
+    for _ in 0..length / SMALLEST {
+        bytes.extend_from_slice(&[0; SMALLEST]);
+    }
+    bytes.into_boxed_slice()
 }
 
 /// Smaller rings are not worth an allocation of their own.
@@ -32,7 +45,7 @@ impl Ring {
         if needed <= self.bytes.len() {
             return;
         }
-        let mut bytes = vec![0; needed.next_power_of_two().max(SMALLEST)].into_boxed_slice();
+        let mut bytes = zeroed(needed.next_power_of_two().max(SMALLEST));
         let (first, second) = self.slices(0, used.min(self.bytes.len()));
         bytes[..first.len()].copy_from_slice(first);
         bytes[first.len()..first.len() + second.len()].copy_from_slice(second);

@@ -50,6 +50,7 @@ impl Connection {
             &self.policy,
         );
         self.due.window_reduced |= outcome.send_cwr && self.agreed.ecn;
+        self.follow_probe(now);
         let size = u32::from(self.segment_size());
         self.count(|counters| counters.delivered += outcome.delivered.div_ceil(size));
         if ack.gt(una) {
@@ -76,6 +77,7 @@ impl Connection {
         }
         self.send.unacknowledged = ack;
         self.text_out.consume(text);
+        self.forget_records(ack);
         self.count(|counters| counters.acknowledged += u64::from(text));
         self.timers.persist_probes = 0;
         self.timers.persist_backoff = 0;

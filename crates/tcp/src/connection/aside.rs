@@ -1,11 +1,14 @@
 //! What few connections have, or only for a moment: kept apart, so that the others stay small.
 
 use alloc::boxed::Box;
+use alloc::collections::VecDeque;
 
 use super::Connection;
 use super::fast_open::FastOpen;
+use super::path_mtu::PathSearch;
 use super::reply::Reply;
-use crate::Instant;
+use crate::segment::SackBlock;
+use crate::{Instant, SeqNumber};
 
 /// What stands aside; nothing for most connections.
 #[derive(Clone, Default)]
@@ -14,6 +17,12 @@ pub(super) struct Aside {
     reply: Option<Reply>,
     /// Its part in a Fast Open, until the handshake is over.
     fast_open: Option<Box<FastOpen>>,
+    /// The search for the path's MTU, where there is one.
+    path_search: Option<PathSearch>,
+    /// A stretch that came twice, to be told with the next ACK (RFC 2883).
+    duplicate: Option<SackBlock>,
+    /// Where records end whose last byte is not acknowledged, in order (`MSG_EOR`).
+    records: VecDeque<SeqNumber>,
     /// Kept where somebody wants them ([`crate::Policy::counters`]).
     counters: Option<Counters>,
 }
@@ -69,6 +78,59 @@ impl Connection {
         }
     }
 
+    /// What came twice, and was not told yet.
+    #[inline]
+    pub(super) fn duplicate(&self) -> Option<SackBlock> {
+        self.aside.as_ref()?.duplicate
+    }
+
+    pub(super) fn note_twice(&mut self, block: SackBlock) {
+        self.aside_mut().duplicate = Some(block);
+    }
+
+    /// The peer has been told what came twice.
+    #[inline]
+    pub(super) fn told_twice(&mut self) {
+        if let Some(aside) = &mut self.aside {
+            aside.duplicate = None;
+            self.tidy_aside();
+        }
+    }
+
+    #[inline]
+    pub(super) fn path_search(&self) -> Option<&PathSearch> {
+        self.aside.as_ref()?.path_search.as_ref()
+    }
+
+    pub(super) fn set_path_search(&mut self, search: PathSearch) {
+        self.aside_mut().path_search = Some(search);
+    }
+
+    /// A record ends with the text there is.
+    pub(super) fn end_record(&mut self) {
+        let end = self.text_end();
+        let records = &mut self.aside_mut().records;
+        if records.back() != Some(&end) {
+            records.push_back(end);
+        }
+    }
+
+    /// The first end of a record behind `from`: no segment goes beyond.
+    #[inline]
+    pub(super) fn record_end(&self, from: SeqNumber) -> Option<SeqNumber> {
+        let records = &self.aside.as_ref()?.records;
+        records.iter().copied().find(|end| end.gt(from))
+    }
+
+    /// Everything before `una` has arrived.
+    pub(super) fn forget_records(&mut self, una: SeqNumber) {
+        let Some(aside) = &mut self.aside else { return };
+        while aside.records.front().is_some_and(|end| end.le(una)) {
+            aside.records.pop_front();
+        }
+        self.tidy_aside();
+    }
+
     /// What has happened in all, if it is counted.
     pub fn counters(&self) -> Option<&Counters> {
         self.aside.as_ref()?.counters.as_ref()
@@ -100,8 +162,14 @@ impl Connection {
     }
 
     fn tidy_aside(&mut self) {
-        let empty =
-            |aside: &Aside| aside.reply.is_none() && aside.fast_open.is_none() && aside.counters.is_none();
+        let empty = |aside: &Aside| {
+            aside.reply.is_none()
+                && aside.fast_open.is_none()
+                && aside.counters.is_none()
+                && aside.path_search.is_none()
+                && aside.duplicate.is_none()
+                && aside.records.is_empty()
+        };
         if self.aside.as_deref().is_some_and(empty) {
             self.aside = None;
         }

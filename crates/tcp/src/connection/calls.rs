@@ -75,8 +75,22 @@ impl Connection {
     /// # Errors
     /// As [`Connection::send`].
     pub fn send_more(&mut self, now: Instant, text: &[u8]) -> Result<usize, CallError> {
+        let pushed = self.send.pushed;
         let taken = self.send(now, text)?;
-        self.send.held.set(Held::MORE | Held::UNPUSHED, true);
+        self.send.held.set(Held::MORE, true);
+        self.send.pushed = pushed;
+        Ok(taken)
+    }
+
+    /// SEND of a record: text that comes later does not share a segment with its end (`MSG_EOR`).
+    ///
+    /// # Errors
+    /// As [`Connection::send`].
+    pub fn send_record(&mut self, now: Instant, text: &[u8]) -> Result<usize, CallError> {
+        let taken = self.send(now, text)?;
+        if taken == text.len() {
+            self.end_record();
+        }
         Ok(taken)
     }
 

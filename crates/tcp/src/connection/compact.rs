@@ -207,6 +207,7 @@ impl Connection {
         self.send.unacknowledged = initial;
         self.send.next = initial + 1;
         self.send.small_end = initial;
+        self.send.pushed = initial + 1;
         self.send.syn_acknowledged = false;
         self.send.fin_queued = false;
         self.send.fin_sent = false;
@@ -221,7 +222,6 @@ impl Connection {
         receive.acknowledged = receive.next;
         receive.fin_received = false;
         receive.held_fin = None;
-        receive.duplicate = crate::SackBlock::default();
         // No window is scaled before the handshake is over (RFC 7323 §2.2).
         receive.edge = receive.next + window;
         receive.segment_size = self.send.peer_mss.min(self.pair.largest_text(self.send.path_mtu));
@@ -242,7 +242,7 @@ impl Connection {
                 timestamps: true,
             };
             // This connection is forgotten once it has answered: its clock may be a little slow.
-            let behind = clock.wrapping_sub(cookie::timestamp(clock, &options));
+            let behind = clock.wrapping_sub(cookie::timestamp(clock, options));
             agreed.timestamp_offset = agreed.timestamp_offset.wrapping_sub(behind);
         } else {
             // Nothing will bring them back (Linux `tcp_clear_options`).

@@ -80,7 +80,9 @@ impl Connection {
             return Ok(0);
         }
         let room = usize::from(self.room_in_syn());
-        Ok(self.text_out.write(&text[..text.len().min(room)], self.send_limit()))
+        let taken = self.text_out.write(&text[..text.len().min(room)], self.send_limit());
+        self.push_at_end();
+        Ok(taken)
     }
 
     /// How much text goes with a SYN: what fits the server's segments as far as they are known.

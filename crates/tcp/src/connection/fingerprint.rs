@@ -26,7 +26,7 @@ impl Connection {
             theirs(number).hash(hasher);
         }
         (receive.held_fin.map(theirs), receive.fin_received, receive.quick_acks).hash(hasher);
-        (theirs(receive.duplicate.start), theirs(receive.duplicate.end)).hash(hasher);
+        self.duplicate().map(|block| (theirs(block.start), theirs(block.end))).hash(hasher);
         (self.text_out.len(), self.text_in.readable(), self.text_in.limit()).hash(hasher);
         for block in self.text_in.sack_blocks(4).iter() {
             (theirs(block.start), theirs(block.end)).hash(hasher);

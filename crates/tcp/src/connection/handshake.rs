@@ -49,6 +49,12 @@ impl Connection {
             };
             self.begin_at(initial);
             self.fresh_recovery();
+            if self.is_fast_opened() {
+                // Text may leave before the handshake is over: the network's limits count from now on. There is
+                // nothing to probe for before the peer has our SYN.
+                let mss = u32::from(self.segment_size());
+                self.recovery.begin_early(mss, &self.policy);
+            }
         }
         if !answer {
             self.agreed = self.offer();
@@ -77,14 +83,13 @@ impl Connection {
     /// Takes over what a SYN says: from a stranger in LISTEN and TIME_WAIT, from the peer in SYN_SENT.
     pub(super) fn learn_peer(&mut self, now: Instant, arrival: &Arrival<'_>) {
         let segment = arrival.segment;
-        let policy = self.policy.clone();
         let active = self.state == State::SynSent;
         if !active {
             self.pair.local_address = arrival.envelope.destination;
             self.pair.remote_address = arrival.envelope.source;
             self.pair.local_port = segment.destination_port;
             self.pair.remote_port = segment.source_port;
-            self.agreed = Agreed { passive: true, ecn: policy.ecn != EcnPolicy::Off, ..self.offer() };
+            self.agreed = Agreed { passive: true, ecn: self.policy.ecn != EcnPolicy::Off, ..self.offer() };
         }
         let said = Said::of(&segment.options);
         self.agreed.timestamps &= said.timestamps.is_some();
@@ -108,7 +113,7 @@ impl Connection {
 
         // RFC 9293 §3.7.1 (MUST-15): without the option the peer takes only the default.
         let default = if self.pair.remote_address.is_ipv4() { 536 } else { 1220 };
-        self.send.peer_mss = said.mss.unwrap_or(default).max(policy.min_mss);
+        self.send.peer_mss = said.mss.unwrap_or(default).max(self.policy.min_mss);
 
         self.hear_fast_open(segment, self.send.peer_mss);
         self.begin_receiving(segment.seq);
@@ -136,6 +141,7 @@ impl Connection {
 
     /// The handshake is over.
     pub(super) fn opened(&mut self, now: Instant) {
+        self.begin_path_search(now);
         self.events.note(Events::OPENED | Events::WRITABLE);
         self.timers.heard = now;
         self.begin_counting(now);
@@ -149,8 +155,9 @@ impl Connection {
 
     /// Our SYN is acknowledged: from now on the network's limits count.
     pub(super) fn established(&mut self) {
-        if self.is_fast_opened() && self.state != State::Listen {
+        if self.is_fast_opened() {
             // They have counted since text came with the SYN.
+            self.recovery.end_early(self.agreed.sack, &self.policy);
             return;
         }
         let mss = u32::from(self.segment_size());
@@ -254,6 +261,5 @@ impl Connection {
         } else {
             Events::WRITABLE
         });
-        self.established();
     }
 }

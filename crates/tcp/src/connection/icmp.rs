@@ -27,11 +27,6 @@ pub enum IcmpError {
     },
 }
 
-/// No path has less (RFC 791: 68 bytes; below 552 Linux does not believe it either).
-const LEAST_MTU_V4: u16 = 552;
-/// RFC 8200 §5.
-const LEAST_MTU_V6: u16 = 1280;
-
 impl Connection {
     /// Takes an ICMP error that quotes a segment between our two sockets.
     ///
@@ -56,41 +51,7 @@ impl Connection {
                 let _ = self.step(now, Event::IcmpHardError, self.call_facts(), None);
             }
             IcmpError::Transient { .. } => {}
-            IcmpError::PacketTooBig { mtu, .. } => self.reduce_path_mtu(mtu),
+            IcmpError::PacketTooBig { mtu, .. } => self.hear_path_mtu(now, mtu),
         }
-    }
-
-    /// Full-sized segments vanish and nobody says why: a router on the path drops what is too big and its report
-    /// is lost (RFC 4821 §7.7, RFC 2923 §2.1). Smaller ones may pass.
-    pub(super) fn suspect_black_hole(&mut self) {
-        /// Timeouts in a row before it is worth a try: Linux's `tcp_retries1`.
-        const PATIENCE: u8 = 3;
-        /// RFC 4821 §7.2: the size to begin the search from; 1024 bytes of text, as `tcp_base_mss`.
-        const FIRST: u16 = 1_064;
-        let full = self
-            .recovery
-            .retransmission()
-            .is_some_and(|(start, end)| end.offset_from(start) >= u32::from(self.segment_size()));
-        if !self.policy.mtu_probing || !full || self.recovery.backoffs() < PATIENCE {
-            return;
-        }
-        let mtu = if self.send.path_mtu > FIRST { FIRST } else { self.send.path_mtu / 2 };
-        self.reduce_path_mtu(mtu);
-    }
-
-    /// The path carries less than was sent: what is in flight is sent again in smaller segments.
-    pub(super) fn reduce_path_mtu(&mut self, mtu: u16) {
-        let least = if self.pair.remote_address.is_ipv4() { LEAST_MTU_V4 } else { LEAST_MTU_V6 };
-        let mtu = mtu.max(least);
-        // RFC 8201 §4: it only ever shrinks this way.
-        if mtu >= self.send.path_mtu {
-            return;
-        }
-        self.send.path_mtu = mtu;
-        if self.state == State::SynSent {
-            // What was too big is the text of the SYN: it goes again without, and at once (RFC 7413 §4.1.3).
-            self.due.handshake = true;
-        }
-        self.recovery.on_too_large(u32::from(self.segment_size()));
     }
 }

@@ -55,7 +55,6 @@ use alloc::sync::Arc;
 use crate::buffer::{ReceiveBuffer, SendBuffer};
 use crate::recovery::LossRecovery;
 use crate::rules::Failure;
-use crate::segment::SackBlock;
 use crate::{Deadline, FourTuple, Instant, Policy, SeqNumber, State};
 
 mod acknowledgment;
@@ -69,6 +68,7 @@ mod fuzz;
 mod handshake;
 mod icmp;
 mod info;
+mod path_mtu;
 mod receive;
 mod reply;
 mod step;
@@ -136,6 +136,8 @@ struct SendVariables {
     window_ack: SeqNumber,
     /// Behind the last segment sent that was smaller than the largest (Minshall's variant of Nagle).
     small_end: SeqNumber,
+    /// Behind the last byte that is to be pushed at the receiver: the end of a SEND.
+    pushed: SeqNumber,
     /// What the path is taken to carry: the largest IP packet.
     path_mtu: u16,
     /// The MSS option of the peer, or the default.
@@ -165,8 +167,6 @@ struct ReceiveVariables {
     held_fin: Option<SeqNumber>,
     /// The peer's FIN has been consumed.
     fin_received: bool,
-    /// A stretch that came twice, to be told with the next ACK (RFC 2883); empty: none.
-    duplicate: SackBlock,
     /// TS.Recent (RFC 7323 §4.3).
     timestamp: u32,
     /// When it was taken, in seconds.
@@ -259,6 +259,8 @@ struct Program {
     keepalive: bool,
     /// SEND or the buffer was full: tell when there is room.
     wants_room: bool,
+    /// Text follows as soon as the connection is open.
+    text_follows: bool,
 }
 
 impl Connection {
@@ -280,6 +282,7 @@ impl Connection {
                 window_seq: SeqNumber(0),
                 window_ack: SeqNumber(0),
                 small_end: SeqNumber(0),
+                pushed: SeqNumber(0),
                 path_mtu: policy.mtu,
                 peer_mss: 536,
                 syn_acknowledged: false,
@@ -294,7 +297,6 @@ impl Connection {
                 acknowledged: SeqNumber(0),
                 held_fin: None,
                 fin_received: false,
-                duplicate: SackBlock::default(),
                 timestamp: 0,
                 timestamp_at: 0,
                 segment_size: 0,
@@ -334,6 +336,11 @@ impl Connection {
     /// The two sockets. What is not known yet is unspecified.
     pub const fn pair(&self) -> FourTuple {
         self.pair
+    }
+
+    /// The same without a copy, for tables.
+    pub(crate) const fn pair_ref(&self) -> &FourTuple {
+        &self.pair
     }
 
     /// The choices it makes.
@@ -421,9 +428,16 @@ impl Connection {
         self.due.small_text |= self.unsent_text() > 0;
     }
 
+    /// Text follows as soon as the connection is open: the last ACK of the handshake may go along with it (Linux's
+    /// `sk_write_pending`).
+    pub const fn expect_text(&mut self) {
+        self.program.text_follows = true;
+    }
+
     /// Nothing more follows what was handed over last: it is not to wait.
-    pub const fn push_at_end(&mut self) {
-        self.send.held.set(Held::MORE | Held::UNPUSHED, false);
+    pub fn push_at_end(&mut self) {
+        self.send.held.set(Held::MORE, false);
+        self.send.pushed = self.text_end();
     }
 
     /// Whether the peer has sent its FIN, with everything before it.

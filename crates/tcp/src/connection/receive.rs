@@ -1,10 +1,15 @@
 //! Arriving segments: from the facts to the rule, and what comes in sequence after it.
 
+use core::time::Duration;
+
 use super::step::Arrival;
 use super::types::{Envelope, Held};
 use super::{Connection, facts};
 use crate::rules::{Condition, Event, Facts};
 use crate::{Deadline, Ecn, Flags, Instant, Segment, State};
+
+/// How long the last ACK of a handshake waits for text (Linux `TCP_DELACK_MAX`).
+const LONGEST_WAIT: Duration = Duration::from_millis(200);
 
 impl Connection {
     /// Takes a segment that has arrived for this connection. The caller has found the connection by
@@ -16,7 +21,7 @@ impl Connection {
         if facts.holds(Condition::Acceptable) {
             self.note_acceptable(now, envelope, segment, facts);
         } else {
-            self.note_duplicate(segment);
+            self.note_duplicate(segment, facts);
         }
         let _ = self.step(now, Event::Segment, facts, Some(&Arrival { envelope, segment, facts }));
         self.carry_out_queued_calls(now);
@@ -57,15 +62,19 @@ impl Connection {
     }
 
     /// Text that was received before is told with the next ACK (RFC 2883 §4).
-    fn note_duplicate(&mut self, segment: &Segment<'_>) {
-        if self.agreed.sack
+    fn note_duplicate(&mut self, segment: &Segment<'_>, facts: Facts) {
+        if facts.holds(Condition::CrossingSynAck) && self.agreed.sack && self.policy.is_linux() {
+            // Linux tells of the SYN like of any other number that came twice.
+            let initial = self.receive.initial;
+            self.note_twice(crate::SackBlock { start: initial, end: initial + 1 });
+        } else if self.agreed.sack
             && self.state.is_synchronized()
             && !segment.text.is_empty()
             && !segment.flags.intersects(Flags::SYN | Flags::RST)
             && segment.seq.lt(self.receive.next)
         {
             let end = (segment.seq + segment.text.len() as u32).earlier(self.receive.next);
-            self.receive.duplicate = crate::SackBlock { start: segment.seq, end };
+            self.note_twice(crate::SackBlock { start: segment.seq, end });
         }
     }
 
@@ -122,7 +131,11 @@ impl Connection {
             || self.state == State::SynSent;
         if ordinary && !challenge {
             // Part of the ordinary course: the ACK of a SYN+ACK, or of a FIN in TIME_WAIT.
-            self.due.ack = true;
+            if self.program.text_follows && self.state == State::SynSent && self.policy.is_linux() {
+                self.timers.ack = Deadline::at(now + LONGEST_WAIT);
+            } else {
+                self.due.ack = true;
+            }
             return;
         }
         // RFC 9293 §3.10.7.4 (first): a reset is never answered; Linux answers nothing without ACK.
@@ -187,7 +200,7 @@ impl Connection {
         self.receive.segment_size = self.receive.segment_size.max(segment.text.len().min(0xffff) as u16);
         let inserted = self.text_in.insert(window.next, seq, text);
         if let Some(duplicate) = inserted.duplicate.filter(|_| self.agreed.sack) {
-            self.receive.duplicate = duplicate;
+            self.note_twice(duplicate);
         }
         self.count(|counters| {
             counters.text_heard_at = now;
@@ -264,6 +277,6 @@ impl Connection {
         self.due.ack = false;
         self.timers.ack = Deadline::NONE;
         self.receive.acknowledged = self.receive.next;
-        self.receive.duplicate = crate::SackBlock::default();
+        self.told_twice();
     }
 }

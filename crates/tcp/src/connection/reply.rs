@@ -2,6 +2,7 @@
 
 use super::types::{Envelope, Transmit};
 use crate::rules::ResetForm;
+use crate::segment::{Options, Timestamps};
 use crate::{Ecn, Flags, Segment, SeqNumber};
 
 /// A reset, numbered.
@@ -13,6 +14,7 @@ pub(crate) struct Reply {
     seq: SeqNumber,
     ack: SeqNumber,
     flags: Flags,
+    timestamps: Option<Timestamps>,
 }
 
 impl Reply {
@@ -35,11 +37,18 @@ impl Reply {
             seq,
             ack,
             flags,
+            timestamps: None,
         }
     }
 
-    /// The reset with which this side ends a connection of its own.
-    pub(crate) const fn reset(pair: crate::FourTuple, seq: SeqNumber, ack: Option<SeqNumber>) -> Self {
+    /// The reset with which this side ends a connection of its own, with timestamps where all segments have them
+    /// (RFC 7323 §3.2).
+    pub(crate) const fn reset(
+        pair: crate::FourTuple,
+        seq: SeqNumber,
+        ack: Option<SeqNumber>,
+        timestamps: Option<Timestamps>,
+    ) -> Self {
         Self {
             envelope: Envelope {
                 source: pair.local_address,
@@ -54,6 +63,7 @@ impl Reply {
                 None => SeqNumber(0),
             },
             flags: if ack.is_some() { Flags::RST.union(Flags::ACK) } else { Flags::RST },
+            timestamps,
         }
     }
 
@@ -66,6 +76,7 @@ impl Reply {
                 seq: self.seq,
                 ack: self.ack,
                 flags: self.flags,
+                options: self.timestamps.map_or(Options::EMPTY, Options::with_timestamps),
                 ..Segment::default()
             },
             segment_size: u16::MAX,

@@ -55,9 +55,11 @@ impl Connection {
         let applies = |when| {
             (when == Circumstance::TimeWaitProtected || self.policy.is_linux()) && self.holds(when, arrival)
         };
-        match rule.linux.filter(|deviation| applies(deviation.when)) {
-            Some(deviation) => (deviation.actions.unwrap_or(rule.actions), deviation.to.unwrap_or(rule.to)),
-            None => as_written,
+        match &rule.linux {
+            Some(deviation) if applies(deviation.when) => {
+                (deviation.actions.unwrap_or(rule.actions), deviation.to.unwrap_or(rule.to))
+            }
+            _ => as_written,
         }
     }
 
@@ -79,6 +81,7 @@ impl Connection {
             Circumstance::WithAck => segment.is_some_and(|segment| segment.flags.contains(crate::Flags::ACK)),
             Circumstance::WithText => segment.is_some_and(|segment| !segment.text.is_empty()),
             Circumstance::WithoutText => segment.is_some_and(|segment| segment.text.is_empty()),
+            Circumstance::WithoutFastOpen => self.fast_open().is_none(),
             Circumstance::Outside => false,
         }
     }
@@ -98,7 +101,7 @@ impl Connection {
             Action::SendAck => self.answer_invalid(now, arrival, false),
             Action::SendChallengeAck => self.answer_invalid(now, arrival, true),
             Action::SendFin => self.send.fin_queued = true,
-            Action::SendReset(form) => self.reset(form, arrival),
+            Action::SendReset(form) => self.reset(now, form, arrival),
             // A segment has the SYN sent again at once, but only one: two ends could go on for ever.
             Action::Retransmit if arrival.is_some() && self.recovery.backoffs() > 0 => {}
             Action::Retransmit => self.retransmit(now),
@@ -242,7 +245,7 @@ impl Connection {
         self.events.note(Events::FAILED);
     }
 
-    fn reset(&mut self, form: ResetForm, arrival: Option<&Arrival<'_>>) {
+    fn reset(&mut self, now: Instant, form: ResetForm, arrival: Option<&Arrival<'_>>) {
         let reply = match (form, arrival) {
             (ResetForm::AtSendNext, _) | (_, None) => {
                 // Behind the window the peer would not accept it (RFC 5961 §3): stay inside.
@@ -252,7 +255,9 @@ impl Connection {
                     .earlier(self.send.unacknowledged + self.send.window)
                     .later(self.send.unacknowledged);
                 let ack = (self.state != State::SynSent).then_some(self.receive.next);
-                Reply::reset(self.pair, seq, ack)
+                let agreed = self.agreed.timestamps && self.state != State::SynSent;
+                let timestamps = (agreed && arrival.is_none()).then(|| self.timestamps(now));
+                Reply::reset(self.pair, seq, ack, timestamps)
             }
             (form, Some(arrival)) => Reply::to(arrival.envelope, arrival.segment, form, self.send.next),
         };
@@ -277,7 +282,8 @@ impl Connection {
         self.due.window_reduced |= reduced && self.agreed.ecn;
         self.due.handshake |= handshake;
         if !handshake {
-            self.suspect_black_hole();
+            self.suspect_black_hole(now);
+            self.follow_probe(now);
         }
     }
 

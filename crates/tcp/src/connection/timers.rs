@@ -80,6 +80,7 @@ impl Connection {
         match timer {
             RecoveryTimer::Reordering => {
                 self.due.window_reduced |= self.recovery.on_reordering_timeout(now) && self.agreed.ecn;
+                self.follow_probe(now);
             }
             RecoveryTimer::TailLossProbe => {
                 self.due.tail_loss_probe = self.recovery.on_tail_loss_timeout(now) != Probe::Nothing;

@@ -5,7 +5,7 @@
 
 use super::Connection;
 use super::reply::Reply;
-use super::types::{Envelope, Held, Transmit};
+use super::types::{Envelope, Transmit};
 use crate::recovery::Sent;
 use crate::segment::{Options, TcpOption};
 use crate::{Deadline, Ecn, Flags, Instant, Segment, SeqNumber, State};
@@ -30,6 +30,8 @@ pub(crate) struct Plan {
     markable: bool,
     /// It tells everything received so far: nothing is left to be acknowledged. A probe does not.
     acknowledges: bool,
+    /// It is larger than a segment, and not to be cut: whether it arrives is what it is sent for.
+    whole: bool,
 }
 
 impl Connection {
@@ -44,6 +46,9 @@ impl Connection {
 
     /// The first half of [`Connection::poll_transmit`]: everything is decided, nothing is borrowed.
     pub(crate) fn plan_transmit(&mut self, now: Instant) -> Option<Planned> {
+        if !self.may_have_something_to_send() {
+            return None;
+        }
         if let Some(reply) = self.take_reply() {
             return Some(Planned::Reply(reply));
         }
@@ -60,6 +65,16 @@ impl Connection {
             | State::TimeWait => self.plan_handshake(now).or_else(|| self.plan_open(now)),
         };
         plan.map(Planned::Segment)
+    }
+
+    /// False where there is nothing to send for certain. It is asked after each segment and each call.
+    #[inline]
+    fn may_have_something_to_send(&self) -> bool {
+        let due = &self.due;
+        (due.handshake | due.ack | due.window_probe | due.keepalive_probe | due.tail_loss_probe)
+            || self.has_reply()
+            || self.recovery.has_something_due()
+            || self.has_text_to_send()
     }
 
     /// The second half: the segment with its text.
@@ -99,7 +114,14 @@ impl Connection {
         if text > 0 {
             self.send.next = initial + 1 + text;
         }
-        Some(Plan { seq: initial, text, flags, markable: false, acknowledges: self.state != State::SynSent })
+        Some(Plan {
+            seq: initial,
+            text,
+            flags,
+            markable: false,
+            acknowledges: self.state != State::SynSent,
+            whole: false,
+        })
     }
 
     /// Everything after the opening: lost text, new text, FIN, probes, ACKs, in this order.
@@ -129,7 +151,7 @@ impl Connection {
     }
 
     fn plan_ack(&self, seq: SeqNumber, acknowledges: bool) -> Plan {
-        Plan { seq, text: 0, flags: self.ack_flags(), markable: false, acknowledges }
+        Plan { seq, text: 0, flags: self.ack_flags(), markable: false, acknowledges, whole: false }
     }
 
     fn ack_flags(&self) -> Flags {
@@ -139,7 +161,7 @@ impl Connection {
     /// How many bytes the options of a segment take now.
     fn options_len(&self) -> u32 {
         if self.tells_sack() {
-            self.options(Instant::ZERO).padded_len() as u32
+            self.options_with_sack(Instant::ZERO).padded_len() as u32
         } else if self.agreed.timestamps {
             12
         } else {
@@ -150,28 +172,24 @@ impl Connection {
     /// Whether there is something to tell about text out of order.
     #[inline]
     fn tells_sack(&self) -> bool {
-        self.agreed.sack && (self.text_in.has_gap() || !self.receive.duplicate.is_empty())
+        self.agreed.sack && (self.text_in.has_gap() || self.duplicate().is_some())
     }
 
-    /// The options of a segment of an open connection: timestamps, and where there is something to
-    /// tell, what arrived out of order.
-    #[inline]
-    fn options(&self, now: Instant) -> Options {
+    /// The options of a segment of an open connection: timestamps, and what arrived out of order.
+    fn options_with_sack(&self, now: Instant) -> Options {
         let mut options = if self.agreed.timestamps {
             Options::with_timestamps(self.timestamps(now))
         } else {
             Options::EMPTY
         };
-        if self.tells_sack() {
-            self.push_sack(&mut options);
-        }
+        self.push_sack(&mut options);
         options
     }
 
     fn push_sack(&self, options: &mut Options) {
         let most = (Options::MAX_LENGTH - options.len() - 4) / 8;
         let held = self.text_in.sack_blocks(most);
-        let duplicate = Some(self.receive.duplicate).filter(|block| !block.is_empty());
+        let duplicate = self.duplicate();
         // RFC 2883 §4: what came twice is told first, and if it lies within a block, that block next.
         let blocks = duplicate.into_iter().chain(held.iter().copied()).take(most).collect();
         for option in [TcpOption::NoOperation, TcpOption::NoOperation, TcpOption::Sack(blocks)] {
@@ -241,6 +259,9 @@ impl Connection {
         let room = self.segment_room();
         let fin_at = self.send.next - 1;
         let mut end = end.earlier(start + room);
+        if let Some(record) = self.record_end(start) {
+            end = end.earlier(record);
+        }
         let mut text = end.offset_from(start);
         let mut flags = self.ack_flags();
         if self.send.fin_sent && end.gt(fin_at) {
@@ -251,7 +272,7 @@ impl Connection {
             flags = flags | Flags::FIN;
             end = self.send.next;
         }
-        if text > 0 && (start + text) == self.text_start() + self.text_out.len() {
+        if self.is_pushed(start, start + text) {
             flags = flags | Flags::PSH;
         }
         if text > u32::from(self.segment_size()) && self.policy.is_linux() {
@@ -259,7 +280,7 @@ impl Connection {
         }
         self.recovery.on_sent(now, start, end, kind);
         self.count(|counters| counters.retransmissions += text.div_ceil(room).max(1));
-        Some(Plan { seq: start, text, flags, markable: false, acknowledges: true })
+        Some(Plan { seq: start, text, flags, markable: false, acknowledges: true, whole: false })
     }
 
     /// RFC 8985 §7.3: new text if the window has room for it, otherwise the last segment again.
@@ -276,7 +297,9 @@ impl Connection {
     /// What the peer's window has left.
     #[inline]
     fn usable_window(&self) -> u32 {
-        let edge = self.send.unacknowledged + self.send.window;
+        // The window of a SYN begins behind ours.
+        let syn = u32::from(!self.send.syn_acknowledged);
+        let edge = self.send.unacknowledged + syn + self.send.window;
         u32::try_from(edge.distance(self.send.next)).unwrap_or(0)
     }
 
@@ -297,6 +320,12 @@ impl Connection {
         }
         let unsent = self.unsent_text();
         let usable = self.usable_window();
+        if let Some(text) = self.probe_size(now, unsent, usable) {
+            let mut plan = self.plan_new(now, text, Sent::New);
+            self.recovery.begin_trial(plan.seq, plan.seq + plan.text);
+            plan.whole = true;
+            return Some(plan);
+        }
         let size = u32::from(self.segment_size());
         let most = self.most_at_once(size);
         // A SYN that is still out takes no room (RFC 7413 §4.2.2).
@@ -304,10 +333,14 @@ impl Connection {
         // Congestion control counts whole segments: a remainder of the window is not worth a small one.
         let allowed = if allowed >= unsent.min(size) { allowed } else { 0 };
         let allowed = if allowed > size { allowed / size * size } else { allowed };
-        let text = unsent.min(usable).min(most).min(allowed.max(if idle { size } else { 0 }));
+        let record = self.record_end(self.send.next).map_or(unsent, |end| end.offset_from(self.send.next));
+        let text = unsent.min(record).min(usable).min(most).min(allowed.max(if idle { size } else { 0 }));
         let last = text == unsent;
         let fin = last && self.send.fin_queued && usable > text;
-        if (text == 0 && !fin) || !self.is_worth_sending(text, unsent, usable, size, idle, fin) {
+        // A record that something follows gets no larger.
+        let complete = text == record && record < unsent;
+        if (text == 0 && !fin) || !(complete || self.is_worth_sending(text, unsent, usable, size, idle, fin))
+        {
             self.plan_persist(now, idle, usable, unsent);
             return None;
         }
@@ -389,17 +422,20 @@ impl Connection {
         let start = self.send.next;
         let mut flags = self.ack_flags();
         let mut end = start + text;
-        if text == unsent {
-            if text > 0 && (!self.send.held.contains(Held::UNPUSHED) || self.timers.persist_probes > 0) {
-                flags = flags | Flags::PSH;
-            }
-            if self.send.fin_queued && usable > text {
-                flags = flags | Flags::FIN;
-                end += 1;
-                self.send.fin_sent = true;
-            }
+        if text == unsent && self.send.fin_queued && usable > text {
+            flags = flags | Flags::FIN;
+            end += 1;
+            self.send.fin_sent = true;
         }
-        if text > size && self.policy.is_linux() {
+        if self.is_pushed(start, end) || (text > 0 && self.timers.persist_probes > 0) {
+            flags = flags | Flags::PSH;
+        }
+        if text > 0 && self.policy.is_linux() && self.timers.ack.is_set() {
+            // An acknowledgment that waited goes along: the two sides take turns, and what is heard next can wait for
+            // the next answer (Linux's "pingpong" mode).
+            self.receive.quick_acks = 0;
+        }
+        if text > size && self.policy.is_linux() && self.policy.segmentation_offload > 0 {
             // So that the receiver does not wait to join it with more (Linux `__tcp_transmit_skb`).
             flags = flags | Flags::PSH;
         }
@@ -409,6 +445,8 @@ impl Connection {
         if text % size != 0 {
             self.send.small_end = end;
         }
+        // Text within the window asks as well as a probe does.
+        self.due.window_probe &= text == 0;
         self.send.next = end;
         self.due.small_text = false;
         self.timers.persist = Deadline::NONE;
@@ -419,7 +457,14 @@ impl Connection {
             let micros = u64::from(text) * 1_000_000 / rate.max(1);
             self.timers.pacing = self.timers.pacing.max(now).plus_micros(micros);
         }
-        Plan { seq: start, text, flags, markable: text > 0, acknowledges: true }
+        Plan { seq: start, text, flags, markable: text > 0, acknowledges: true, whole: false }
+    }
+
+    /// Whether the text from `start` up to `end` holds the end of a SEND or of a record (RFC 9293 §3.9.1.2).
+    #[inline]
+    fn is_pushed(&self, start: SeqNumber, end: SeqNumber) -> bool {
+        let holds = |place: SeqNumber| place.gt(start) && place.le(end);
+        holds(self.send.pushed) || self.record_end(start).is_some_and(holds)
     }
 
     /// The text a segment has room for beside its options.
@@ -433,7 +478,12 @@ impl Connection {
     #[inline]
     fn build(&mut self, now: Instant, plan: Plan) -> Transmit<'_> {
         let handshake = plan.flags.contains(Flags::SYN);
-        let options = if handshake { self.handshake_options(now) } else { self.options(now) };
+        // Anything else than timestamps, which nearly every segment has.
+        let special = if handshake {
+            Some(self.handshake_options(now))
+        } else {
+            self.tells_sack().then(|| self.options_with_sack(now))
+        };
         if plan.acknowledges {
             self.acknowledged_all();
         }
@@ -449,8 +499,9 @@ impl Connection {
         let acks = plan.flags.contains(Flags::ACK);
         let offset = (plan.seq + u32::from(handshake)).offset_from(self.text_start());
         let ecn = if plan.markable && self.agreed.ecn { Ecn::Ect0 } else { Ecn::NotEct };
-        let segment_size = self.segment_size();
-        Transmit {
+        let segment_size = if plan.whole { plan.text as u16 } else { self.segment_size() };
+        let timestamps = self.agreed.timestamps.then(|| self.timestamps(now));
+        let mut transmit = Transmit {
             envelope: Envelope {
                 source: self.pair.local_address,
                 destination: self.pair.remote_address,
@@ -463,7 +514,6 @@ impl Connection {
                 ack: if acks { self.receive.next } else { SeqNumber(0) },
                 flags: plan.flags,
                 window,
-                options,
                 text: if plan.text > 0 {
                     self.text_out.text(offset, plan.text)
                 } else {
@@ -472,6 +522,13 @@ impl Connection {
                 ..Segment::default()
             },
             segment_size,
+        };
+        // In its place: what was just written in pieces is slow to move as a whole.
+        match (special, timestamps) {
+            (Some(options), _) => transmit.segment.options = options,
+            (None, Some(timestamps)) => transmit.segment.options.set_timestamps(timestamps),
+            (None, None) => {}
         }
+        transmit
     }
 }

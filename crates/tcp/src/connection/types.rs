@@ -109,10 +109,8 @@ pub(super) struct Held(u8);
 impl Held {
     /// Until it does, or until this is taken back (`TCP_CORK`).
     pub(super) const CORKED: u8 = 1;
-    /// The latest SEND was one that more will follow (`MSG_MORE`) …
+    /// The latest SEND was one that more will follow (`MSG_MORE`).
     pub(super) const MORE: u8 = 1 << 1;
-    /// … and it is not pushed at the receiver.
-    pub(super) const UNPUSHED: u8 = 1 << 2;
 
     pub(super) const fn set(&mut self, which: u8, on: bool) {
         if on {

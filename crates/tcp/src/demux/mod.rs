@@ -41,23 +41,26 @@
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
-use core::fmt;
-use core::net::{IpAddr, SocketAddr};
 
-use crate::connection::{Reply, Steps, TimeWaitRecord};
+use crate::connection::{Steps, TimeWaitRecord};
 use crate::fast_open::CookieCache;
-use crate::listener::{Answer, Listener, ListenerOptions};
-use crate::rules::{Event, Failure, ResetForm};
-use crate::{
-    CallError, Connection, ConnectionEvent, Envelope, Flags, FourTuple, IcmpError, Instant, Policy, Segment,
-    SeqNumber, State, Transmit,
-};
+use crate::listener::{Answers, Listener};
+use crate::{Connection, ConnectionEvent, FourTuple, Policy, State};
 
+mod arrivals;
+mod calls;
+mod departures;
+mod listeners;
+mod opening;
 mod ports;
 pub(crate) mod registry;
 mod wheel;
 
+pub use arrivals::reset_for;
+pub use listeners::ListenerId;
+pub use opening::OpenError;
+
+use listeners::Listeners;
 use ports::EphemeralPorts;
 use registry::{Key, Paired, Registry};
 
@@ -79,10 +82,6 @@ impl ConnectionId {
     }
 }
 
-/// A listener of a [`Demux`].
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct ListenerId(u32);
-
 /// Something a program should hear of.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum DemuxEvent {
@@ -91,31 +90,6 @@ pub enum DemuxEvent {
     /// Something happened to a connection.
     Connection(ConnectionId, ConnectionEvent),
 }
-
-/// Why no connection or listener could be made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OpenError {
-    /// The local address and port are taken: `EADDRINUSE`.
-    AddressInUse,
-    /// Every port towards this peer is taken: `EADDRNOTAVAIL`.
-    NoPortLeft,
-    /// What the connection itself answers.
-    Call(CallError),
-}
-
-impl fmt::Display for OpenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::AddressInUse => f.write_str("the local address and port are in use; choose another port"),
-            Self::NoPortLeft => f.write_str(
-                "no local port is left towards this peer; use another local address or a wider range",
-            ),
-            Self::Call(error) => error.fmt(f),
-        }
-    }
-}
-
-impl core::error::Error for OpenError {}
 
 /// The choices of a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,19 +120,16 @@ struct Entry {
 }
 
 impl Paired for Entry {
-    fn pair(&self) -> FourTuple {
-        self.connection.pair()
+    fn pair(&self) -> &FourTuple {
+        self.connection.pair_ref()
     }
 }
 
 impl Paired for TimeWaitRecord {
-    fn pair(&self) -> FourTuple {
-        self.pair
+    fn pair(&self) -> &FourTuple {
+        &self.pair
     }
 }
-
-/// Answers to strangers wait here to be sent; a flood of them is not worth more memory.
-const MOST_ANSWERS: usize = 1_024;
 
 /// TCP on one host. See the [module](self).
 pub struct Demux {
@@ -166,7 +137,7 @@ pub struct Demux {
     options: HostOptions,
     connections: Registry<Entry>,
     time_wait: Registry<TimeWaitRecord>,
-    listeners: Vec<Option<Listener>>,
+    listeners: Listeners,
     ports: EphemeralPorts,
     /// Connections that may have something to send.
     ready: VecDeque<Key>,
@@ -176,7 +147,7 @@ pub struct Demux {
     /// Fast Open cookies of servers.
     cookies: CookieCache,
     /// Segments of no connection: resets, SYN+ACKs.
-    answers: VecDeque<(Envelope, Segment<'static>)>,
+    answers: Answers,
     steps: Steps,
 }
 
@@ -194,12 +165,12 @@ impl Demux {
             policy,
             ports: EphemeralPorts::new(options.ports),
             options,
-            listeners: Vec::new(),
+            listeners: Listeners::default(),
             ready: VecDeque::new(),
             eventful: VecDeque::new(),
             incoming: VecDeque::new(),
             cookies: CookieCache::default(),
-            answers: VecDeque::new(),
+            answers: Answers::default(),
             steps: Steps::default(),
         }
     }
@@ -213,7 +184,7 @@ impl Demux {
 
     /// A listener, as long as it is there.
     pub fn listener(&self, id: ListenerId) -> Option<&Listener> {
-        self.listeners.get(id.0 as usize)?.as_ref()
+        self.listeners.get(id)
     }
 
     /// The connections that are not in TIME_WAIT, in no order.
@@ -228,9 +199,9 @@ impl Demux {
 
     /// Every connection with its state, half-open ones and those in TIME_WAIT too, in no order.
     pub fn states(&self) -> impl Iterator<Item = (FourTuple, State)> {
-        let open = self.connections.iter().map(|(_, entry)| (entry.pair(), entry.connection.state()));
-        let requests = self.listeners.iter().flatten().flat_map(Listener::requests);
-        let waiting = self.time_wait.iter().map(|(_, record)| (record.pair(), State::TimeWait));
+        let open = self.connections.iter().map(|(_, entry)| (*entry.pair(), entry.connection.state()));
+        let requests = self.listeners.iter().flat_map(|(_, listener)| listener.requests());
+        let waiting = self.time_wait.iter().map(|(_, record)| (*record.pair(), State::TimeWait));
         open.chain(requests.map(|pair| (pair, State::SynReceived))).chain(waiting)
     }
 
@@ -243,7 +214,7 @@ impl Demux {
         if self.time_wait.find(pair).is_some() {
             return State::TimeWait;
         }
-        match self.find_listener(pair.local()).and_then(|id| self.listener(id)) {
+        match self.listeners.find(pair.local_address, pair.local_port).and_then(|id| self.listener(id)) {
             Some(listener) if listener.has_request(pair) => State::SynReceived,
             Some(_) => State::Listen,
             None => State::Closed,
@@ -254,510 +225,6 @@ impl Demux {
     pub const fn steps(&self) -> &Steps {
         &self.steps
     }
-
-    // Commands.
-
-    /// Listens on an address and port; an unspecified address stands for all.
-    ///
-    /// # Errors
-    /// [`OpenError::AddressInUse`] if another listener has the same.
-    pub fn listen(&mut self, local: SocketAddr, options: ListenerOptions) -> Result<ListenerId, OpenError> {
-        if self.listeners.iter().flatten().any(|listener| listener.local() == local) {
-            return Err(OpenError::AddressInUse);
-        }
-        let listener = Listener::new(local, self.policy.clone(), options);
-        let place = self.listeners.iter().position(Option::is_none).unwrap_or_else(|| {
-            self.listeners.push(None);
-            self.listeners.len() - 1
-        });
-        self.listeners[place] = Some(listener);
-        Ok(ListenerId(place as u32))
-    }
-
-    /// Closes a listener. Connections that nobody has accepted are reset.
-    pub fn close_listener(&mut self, now: Instant, id: ListenerId) {
-        let Some(mut listener) = self.listeners.get_mut(id.0 as usize).and_then(Option::take) else { return };
-        self.incoming.retain(|incoming| *incoming != id);
-        for key in listener.take_queue() {
-            let _ = self.call(now, ConnectionId(key), |connection| connection.abort(now));
-        }
-    }
-
-    /// Takes a connection that a listener has opened.
-    pub fn accept(&mut self, id: ListenerId) -> Option<ConnectionId> {
-        let key = self.listeners.get_mut(id.0 as usize)?.as_mut()?.take_accepted()?;
-        Some(ConnectionId(key))
-    }
-
-    /// Opens a connection from a port of the host's choice.
-    ///
-    /// # Errors
-    /// If no port is left, or the remote socket is unspecified.
-    pub fn connect(
-        &mut self,
-        now: Instant,
-        local: IpAddr,
-        remote: SocketAddr,
-    ) -> Result<ConnectionId, OpenError> {
-        let pair = FourTuple::new(SocketAddr::new(local, 0), remote);
-        let port = self.choose_port(now, pair).ok_or(OpenError::NoPortLeft)?;
-        self.connect_from(now, SocketAddr::new(local, port), remote)
-    }
-
-    fn choose_port(&mut self, now: Instant, pair: FourTuple) -> Option<u16> {
-        let mut ports = core::mem::take(&mut self.ports);
-        let secret = self.policy.secret;
-        let port =
-            ports.choose(&pair, &secret, |port| self.is_free(now, &FourTuple { local_port: port, ..pair }));
-        self.ports = ports;
-        port
-    }
-
-    /// Opens a connection from a given address and port.
-    ///
-    /// # Errors
-    /// If the pair is taken, or the remote socket is unspecified.
-    pub fn connect_from(
-        &mut self,
-        now: Instant,
-        local: SocketAddr,
-        remote: SocketAddr,
-    ) -> Result<ConnectionId, OpenError> {
-        let pair = FourTuple::new(local, remote);
-        if !self.is_free(now, &pair) {
-            return Err(OpenError::AddressInUse);
-        }
-        let mut connection = Box::new(Connection::new(self.policy.clone()));
-        connection.connect(now, pair).map_err(OpenError::Call)?;
-        Ok(self.opening(connection))
-    }
-
-    /// Opens a connection whose text goes with the SYN if the server is known to allow it (RFC 7413); how much of it
-    /// was taken is returned. With no local port the host chooses one.
-    ///
-    /// # Errors
-    /// As [`Self::connect`] and [`Self::connect_from`].
-    pub fn connect_fast_open(
-        &mut self,
-        now: Instant,
-        local: SocketAddr,
-        remote: SocketAddr,
-        text: &[u8],
-    ) -> Result<(ConnectionId, usize), OpenError> {
-        let mut pair = FourTuple::new(local, remote);
-        if local.port() == 0 {
-            pair.local_port = self.choose_port(now, pair).ok_or(OpenError::NoPortLeft)?;
-        }
-        if !self.is_free(now, &pair) {
-            return Err(OpenError::AddressInUse);
-        }
-        let known = self.cookies.get(remote.ip());
-        let mut connection = Box::new(Connection::new(self.policy.clone()));
-        let taken = connection.connect_fast_open(now, pair, known, text).map_err(OpenError::Call)?;
-        Ok((self.opening(connection), taken))
-    }
-
-    /// The cookies of servers, to be looked at, changed or kept.
-    pub const fn cookies_mut(&mut self) -> &mut CookieCache {
-        &mut self.cookies
-    }
-
-    /// Changes the choices with which connections and listeners begin from now on. The secret stays.
-    pub fn set_policy(&mut self, policy: &Policy) {
-        if self.policy.as_ref() != policy {
-            self.policy = Arc::new(Policy { secret: self.policy.secret, ..policy.clone() });
-        }
-    }
-
-    /// Changes the choices of a listener, and those of the connections that it opens from now on.
-    pub fn change_listener(
-        &mut self,
-        id: ListenerId,
-        policy: &Policy,
-        change: impl FnOnce(&mut ListenerOptions),
-    ) {
-        let secret = self.policy.secret;
-        if let Some(Some(listener)) = self.listeners.get_mut(id.0 as usize) {
-            change(listener.options_mut());
-            listener.set_policy(Arc::new(Policy { secret, ..policy.clone() }));
-        }
-    }
-
-    fn opening(&mut self, mut connection: Box<Connection>) -> ConnectionId {
-        let pair = connection.pair();
-        self.steps = *connection.steps();
-        if let Some(record) = self.time_wait.find(&pair).and_then(|key| self.time_wait.remove(key)) {
-            self.steps = Steps::of(State::TimeWait, Event::ActiveOpen);
-            connection.begin_at(record.next_initial());
-        }
-        ConnectionId(self.add(connection))
-    }
-
-    fn is_free(&self, now: Instant, pair: &FourTuple) -> bool {
-        if self.connections.find(pair).is_some() {
-            return false;
-        }
-        match self.time_wait.find(pair).and_then(|key| self.time_wait.get(key)) {
-            Some(record) => self.options.reuse_time_wait && record.may_be_reused(now),
-            None => self.find_listener(pair.local()).is_none(),
-        }
-    }
-
-    /// SEND; see [`Connection::send`].
-    ///
-    /// # Errors
-    /// As there; if there is no such connection, that.
-    pub fn send(&mut self, now: Instant, id: ConnectionId, text: &[u8]) -> Result<usize, CallError> {
-        self.call(now, id, |connection| connection.send(now, text))
-    }
-
-    /// RECEIVE; see [`Connection::recv`].
-    ///
-    /// # Errors
-    /// As there; if there is no such connection, that.
-    pub fn recv(&mut self, now: Instant, id: ConnectionId, out: &mut [u8]) -> Result<usize, CallError> {
-        self.call(now, id, |connection| connection.recv(now, out))
-    }
-
-    /// The half-close; see [`Connection::shutdown`].
-    ///
-    /// # Errors
-    /// As there; if there is no such connection, that.
-    pub fn shutdown(&mut self, now: Instant, id: ConnectionId) -> Result<(), CallError> {
-        self.call(now, id, |connection| connection.shutdown(now))
-    }
-
-    /// CLOSE; see [`Connection::close`]. The identifier means nothing any more afterwards.
-    ///
-    /// # Errors
-    /// As there; if there is no such connection, that.
-    pub fn close(&mut self, now: Instant, id: ConnectionId) -> Result<(), CallError> {
-        self.call(now, id, |connection| connection.close(now))
-    }
-
-    /// ABORT; see [`Connection::abort`].
-    ///
-    /// # Errors
-    /// As there; if there is no such connection, that.
-    pub fn abort(&mut self, now: Instant, id: ConnectionId) -> Result<(), CallError> {
-        self.call(now, id, |connection| connection.abort(now))
-    }
-
-    /// Lets `call` do something with a connection, and takes care of what follows from it: segments
-    /// to send, timers, the end.
-    ///
-    /// # Errors
-    /// What `call` returns; if there is no such connection, that.
-    pub fn call<R>(
-        &mut self,
-        now: Instant,
-        id: ConnectionId,
-        call: impl FnOnce(&mut Connection) -> Result<R, CallError>,
-    ) -> Result<R, CallError> {
-        let Some(entry) = self.connections.get_mut(id.0) else {
-            return Err(CallError::Failed(Failure::ConnectionDoesNotExist));
-        };
-        let result = call(&mut entry.connection);
-        self.steps = *entry.connection.steps();
-        self.after(now, id.0);
-        result
-    }
-
-    // What happens.
-
-    /// Takes a segment that has arrived at this host, its checksum judged.
-    pub fn handle_segment(&mut self, now: Instant, envelope: &Envelope, segment: &Segment<'_>) {
-        let pair = FourTuple {
-            local_address: envelope.destination,
-            remote_address: envelope.source,
-            local_port: segment.destination_port,
-            remote_port: segment.source_port,
-        };
-        // One hash for all three tables.
-        let hash = registry::hash(&self.policy.secret, &pair);
-        if let Some(key) = self.connections.find_hashed(&pair, hash) {
-            let waits = self.connection(ConnectionId(key)).is_some_and(|it| it.state() == State::TimeWait);
-            let may_reopen = waits && self.find_listener(pair.local()).is_some();
-            if let Some(entry) = self.connections.get_mut(key) {
-                entry.connection.set_may_reopen(may_reopen);
-                if may_reopen && entry.connection.would_reopen(now, segment) {
-                    return self.give_way(now, key, envelope, segment);
-                }
-                entry.connection.handle_segment(now, envelope, segment);
-                self.steps = *entry.connection.steps();
-            }
-            self.after(now, key);
-        } else if let Some(key) = self.time_wait.find_hashed(&pair, hash) {
-            self.handle_in_time_wait(now, key, envelope, segment);
-        } else if let Some(id) = self.find_listener(pair.local()) {
-            let answer = self.listeners[id.0 as usize]
-                .as_mut()
-                .map(|listener| listener.handle_segment(now, pair, hash, envelope, segment));
-            self.take_answer(now, id, answer.unwrap_or_default());
-        } else {
-            self.answer_stranger(now, envelope, segment);
-        }
-    }
-
-    /// A SYN takes the place of a connection in TIME_WAIT that a program still has. What that one has
-    /// received is the program's; the next connection is another one's.
-    fn give_way(&mut self, now: Instant, key: Key, envelope: &Envelope, segment: &Segment<'_>) {
-        let Some(entry) = self.connections.get_mut(key) else { return };
-        let deadline = entry.connection.poll_timeout();
-        let record = TimeWaitRecord::of(&entry.connection);
-        entry.connection.retire();
-        self.connections.unlink(key);
-        self.after(now, key);
-        let kept = self.time_wait.insert(record);
-        self.time_wait.arm(kept, Some(deadline.unwrap_or(now)));
-        self.handle_in_time_wait(now, kept, envelope, segment);
-    }
-
-    /// CLOSED is a state too: its rules say what a segment for nobody gets.
-    fn answer_stranger(&mut self, now: Instant, envelope: &Envelope, segment: &Segment<'_>) {
-        let mut nobody = Connection::new(self.policy.clone());
-        nobody.handle_segment(now, envelope, segment);
-        self.steps = *nobody.steps();
-        if let Some(reset) = nobody.poll_transmit(now) {
-            let segment = Segment { text: crate::Text::default(), ..reset.segment };
-            self.push_answer(reset.envelope, segment);
-        }
-    }
-
-    fn push_answer(&mut self, envelope: Envelope, segment: Segment<'static>) {
-        if self.answers.len() < MOST_ANSWERS {
-            self.answers.push_back((envelope, segment));
-        }
-    }
-
-    fn take_answer(&mut self, now: Instant, id: ListenerId, answer: Answer) {
-        self.steps = answer.steps;
-        for (envelope, segment) in answer.segments {
-            self.push_answer(envelope, segment);
-        }
-        if let Some(connection) = answer.opened {
-            let opening = connection.state() == State::SynReceived;
-            let key = self.add(connection);
-            if let Some(entry) = self.connections.get_mut(key) {
-                entry.fast_opening = opening.then_some(id);
-            }
-            if let Some(Some(listener)) = self.listeners.get_mut(id.0 as usize) {
-                listener.queue(key);
-                self.incoming.push_back(id);
-            }
-            self.after(now, key);
-        }
-    }
-
-    fn handle_in_time_wait(&mut self, now: Instant, key: Key, envelope: &Envelope, segment: &Segment<'_>) {
-        let Some(record) = self.time_wait.get(key).copied() else { return };
-        let expires = self.time_wait.deadline(key);
-        let mut connection = record.expand(&self.policy, expires);
-        let listener = self.find_listener(record.pair.local());
-        connection.set_may_reopen(listener.is_some());
-        connection.handle_segment(now, envelope, segment);
-        self.steps = *connection.steps();
-        match connection.state() {
-            State::TimeWait => {
-                if let Some(kept) = self.time_wait.get_mut(key) {
-                    *kept = TimeWaitRecord::of(&connection);
-                }
-                self.time_wait.arm(key, connection.poll_timeout());
-            }
-            State::SynReceived => {
-                self.time_wait.remove(key);
-                if let Some(Some(listener)) = listener.and_then(|id| self.listeners.get_mut(id.0 as usize)) {
-                    let answer = listener.adopt(now, &mut connection);
-                    for (envelope, segment) in answer.segments {
-                        self.push_answer(envelope, segment);
-                    }
-                }
-                return;
-            }
-            _ => drop(self.time_wait.remove(key)),
-        }
-        while let Some(out) = connection.poll_transmit(now) {
-            let segment = Segment { text: crate::Text::default(), ..out.segment };
-            self.push_answer(out.envelope, segment);
-        }
-    }
-
-    /// Takes an ICMP error that quotes a segment sent from `pair.local()` to `pair.remote()`.
-    pub fn handle_icmp(&mut self, now: Instant, pair: &FourTuple, error: IcmpError) {
-        self.steps = Steps::default();
-        if let Some(key) = self.connections.find(pair)
-            && let Some(entry) = self.connections.get_mut(key)
-        {
-            entry.connection.handle_icmp(now, error);
-            self.steps = *entry.connection.steps();
-            self.after(now, key);
-        } else if let Some(Some(listener)) =
-            self.find_listener(pair.local()).and_then(|id| self.listeners.get_mut(id.0 as usize))
-        {
-            self.steps = listener.handle_icmp(now, pair, error);
-        }
-    }
-
-    /// Does what the time has come for.
-    pub fn handle_timeout(&mut self, now: Instant) {
-        while self.handle_next_timeout(now).is_some() {}
-    }
-
-    /// Does the next one of the things the time has come for, and tells whose it was: for those who
-    /// want to know the [steps](Self::steps) of each. `None` when there is none any more.
-    pub fn handle_next_timeout(&mut self, now: Instant) -> Option<FourTuple> {
-        if let Some(key) = self.connections.expired(now) {
-            let pair = self.connections.get_mut(key).map(|entry| {
-                entry.connection.handle_timeout(now);
-                self.steps = *entry.connection.steps();
-                entry.connection.pair()
-            });
-            self.after(now, key);
-            return pair.or(Some(FourTuple::UNSPECIFIED));
-        }
-        if let Some(key) = self.time_wait.expired(now) {
-            self.steps = Steps::of(State::TimeWait, Event::TimeWaitTimeout);
-            let record = self.time_wait.remove(key);
-            return Some(record.map_or(FourTuple::UNSPECIFIED, |record| record.pair));
-        }
-        for index in 0..self.listeners.len() {
-            if let Some((pair, answer)) =
-                self.listeners[index].as_mut().and_then(|listener| listener.handle_timeout(now))
-            {
-                self.take_answer(now, ListenerId(index as u32), answer);
-                return Some(pair);
-            }
-        }
-        None
-    }
-
-    // What follows.
-
-    /// When [`Self::handle_timeout`] has to be called at the latest.
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        let listeners = self.listeners.iter().flatten().filter_map(Listener::next_deadline);
-        listeners.chain(self.connections.next_deadline()).chain(self.time_wait.next_deadline()).min()
-    }
-
-    /// The next segment to send, connection by connection.
-    pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit<'_>> {
-        if let Some((envelope, segment)) = self.answers.pop_front() {
-            return Some(Transmit { envelope, segment, segment_size: u16::MAX });
-        }
-        loop {
-            let key = *self.ready.front()?;
-            let planned = self.connections.get_mut(key).and_then(|entry| entry.connection.plan_transmit(now));
-            if let Some(planned) = planned {
-                return self.connections.get_mut(key).map(|entry| entry.connection.carry_out(now, planned));
-            }
-            self.ready.pop_front();
-            if let Some(entry) = self.connections.get_mut(key) {
-                entry.ready = false;
-            }
-            self.settle(now, key);
-        }
-    }
-
-    /// The next thing a program should hear of.
-    pub fn poll_event(&mut self) -> Option<DemuxEvent> {
-        if let Some(id) = self.incoming.pop_front() {
-            return Some(DemuxEvent::Incoming(id));
-        }
-        loop {
-            let key = *self.eventful.front()?;
-            if let Some(entry) = self.connections.get_mut(key) {
-                if let Some(event) = entry.connection.poll_event() {
-                    return Some(DemuxEvent::Connection(ConnectionId(key), event));
-                }
-                entry.eventful = false;
-            }
-            self.eventful.pop_front();
-        }
-    }
-
-    fn find_listener(&self, local: SocketAddr) -> Option<ListenerId> {
-        let exact = |listener: &Listener| listener.local() == local;
-        let any = |listener: &Listener| {
-            let own = listener.local();
-            own.port() == local.port() && own.ip().is_unspecified() && own.is_ipv4() == local.is_ipv4()
-        };
-        let position = |matches: &dyn Fn(&Listener) -> bool| {
-            self.listeners.iter().position(|listener| listener.as_ref().is_some_and(matches))
-        };
-        position(&exact).or_else(|| position(&any)).map(|index| ListenerId(index as u32))
-    }
-
-    fn add(&mut self, connection: Box<Connection>) -> Key {
-        let key =
-            self.connections.insert(Entry { connection, ready: true, eventful: false, fast_opening: None });
-        self.ready.push_back(key);
-        key
-    }
-
-    /// Something has happened to a connection: it may have something to send or to tell.
-    fn after(&mut self, now: Instant, key: Key) {
-        let Some(entry) = self.connections.get_mut(key) else { return };
-        if !entry.eventful && entry.connection.has_events() {
-            entry.eventful = true;
-            self.eventful.push_back(key);
-        }
-        if !entry.ready {
-            entry.ready = true;
-            self.ready.push_back(key);
-        }
-        if let Some(id) = entry.fast_opening
-            && entry.connection.state() != State::SynReceived
-        {
-            entry.fast_opening = None;
-            if let Some(Some(listener)) = self.listeners.get_mut(id.0 as usize) {
-                listener.fast_opened();
-            }
-        } else if let Some(news) = entry.connection.take_fast_open_news() {
-            let server = entry.connection.pair().remote_address;
-            self.cookies.put(server, news);
-        }
-        let _ = now;
-    }
-
-    /// A connection has nothing to send for now: its timer is set, or it is put away.
-    fn settle(&mut self, now: Instant, key: Key) {
-        let Some(entry) = self.connections.get(key) else { return };
-        let connection = &entry.connection;
-        if connection.is_only_waiting() {
-            let deadline = connection.poll_timeout();
-            let record = TimeWaitRecord::of(connection);
-            self.connections.remove(key);
-            // More than allowed are not waited for (`tcp_max_tw_buckets`).
-            if self.time_wait.len() < self.options.max_time_wait as usize {
-                let kept = self.time_wait.insert(record);
-                self.time_wait.arm(kept, Some(deadline.unwrap_or(now)));
-            }
-            return;
-        }
-        if connection.state() == State::Closed {
-            // The pair is free again; the program may still ask what became of its connection.
-            if connection.is_orphaned() {
-                self.connections.remove(key);
-            } else {
-                self.connections.unlink(key);
-            }
-            return;
-        }
-        let deadline = connection.poll_timeout();
-        self.connections.arm(key, deadline);
-    }
-}
-
-/// The reset for a segment that arrived at a port where nothing listens, for those who keep no
-/// connections at all.
-pub fn reset_for(envelope: &Envelope, segment: &Segment<'_>) -> Option<(Envelope, Segment<'static>)> {
-    if segment.flags.contains(Flags::RST) {
-        return None;
-    }
-    let form =
-        if segment.flags.contains(Flags::ACK) { ResetForm::AtTheirAck } else { ResetForm::AckingTheirs };
-    let reply = Reply::to(envelope, segment, form, SeqNumber(0)).transmit();
-    Some((reply.envelope, reply.segment))
 }
 
 #[cfg(test)]

@@ -74,8 +74,7 @@ impl EphemeralPorts {
 fn hash(pair: &FourTuple, secret: &Secret, purpose: Purpose) -> u64 {
     Keyed::new(secret, purpose)
         .address(pair.local_address)
-        .address(pair.remote_address)
-        .port(pair.remote_port)
+        .socket(pair.remote_address, pair.remote_port)
         .finish()
 }
 

@@ -1,18 +1,17 @@
 //! Things found by their four-tuple, each with a deadline.
 
 use alloc::vec::Vec;
-use core::net::IpAddr;
 
 use hashbrown::HashTable;
-use siphasher::sip::SipHasher13;
 
 use super::wheel::TimerWheel;
+use crate::hash::of_pair;
 use crate::policy::Secret;
 use crate::{FourTuple, Instant};
 
 /// Something that belongs to a pair of sockets.
 pub(crate) trait Paired {
-    fn pair(&self) -> FourTuple;
+    fn pair(&self) -> &FourTuple;
 }
 
 struct Slot<T> {
@@ -56,9 +55,9 @@ impl<T: Paired> Registry<T> {
         self.table.len()
     }
 
-    /// Adds a value whose pair is not there yet.
-    pub(crate) fn insert(&mut self, value: T) -> Key {
-        let hash = hash(&self.secret, &value.pair());
+    /// Adds a value whose pair, with this hash, is not there yet.
+    pub(crate) fn insert(&mut self, value: T, hash: u32) -> Key {
+        debug_assert_eq!(hash, of_pair(&self.secret, value.pair()));
         let index = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot { value: None, generation: 0, hash: 0 });
             (self.slots.len() - 1) as u32
@@ -74,14 +73,14 @@ impl<T: Paired> Registry<T> {
 
     /// Where the value with this pair stands.
     pub(crate) fn find(&self, pair: &FourTuple) -> Option<Key> {
-        self.find_hashed(pair, hash(&self.secret, pair))
+        self.find_hashed(pair, of_pair(&self.secret, pair))
     }
 
-    /// The same with the pair's [`hash`] under the same secret.
+    /// The same with the pair's [hash](of_pair) under the same secret.
     pub(crate) fn find_hashed(&self, pair: &FourTuple, hash: u32) -> Option<Key> {
         let slots = &self.slots;
         let same =
-            |index: &u32| slots[*index as usize].value.as_ref().is_some_and(|value| value.pair() == *pair);
+            |index: &u32| slots[*index as usize].value.as_ref().is_some_and(|value| value.pair() == pair);
         let index = *self.table.find(spread(hash), same)?;
         Some(Key { index, generation: slots[index as usize].generation })
     }
@@ -98,6 +97,14 @@ impl<T: Paired> Registry<T> {
             .get_mut(key.index as usize)
             .filter(|slot| slot.generation == key.generation)
             .and_then(|slot| slot.value.as_mut())
+    }
+
+    /// The hash of an entry's pair.
+    pub(crate) fn hash_of(&self, key: Key) -> Option<u32> {
+        self.slots
+            .get(key.index as usize)
+            .filter(|slot| slot.generation == key.generation)
+            .map(|slot| slot.hash)
     }
 
     /// Takes a value out. Its timer stops.
@@ -118,6 +125,14 @@ impl<T: Paired> Registry<T> {
         match deadline {
             Some(deadline) => self.wheel.arm(key.index, deadline),
             None => self.wheel.cancel(key.index),
+        }
+    }
+
+    /// Sees to it that an entry expires at `deadline` at the latest. Deadlines mostly move away, with each segment
+    /// that arrives: whoever finds an entry expired too soon looks when it is really due.
+    pub(crate) fn arm_no_later(&mut self, key: Key, deadline: Instant) {
+        if self.get(key).is_some() {
+            self.wheel.arm_no_later(key.index, deadline);
         }
     }
 
@@ -157,31 +172,6 @@ impl<T: Paired> Registry<T> {
             slot.value.as_ref().map(|value| (key, value))
         })
     }
-}
-
-/// SipHash-1-3 of the pair.
-#[inline]
-pub(crate) fn hash(secret: &Secret, pair: &FourTuple) -> u32 {
-    let hasher = SipHasher13::new_with_key(&secret.0);
-    let ports = (u32::from(pair.local_port) << 16 | u32::from(pair.remote_port)).to_ne_bytes();
-    if let (IpAddr::V4(local), IpAddr::V4(remote)) = (pair.local_address, pair.remote_address) {
-        let mut input = [0; 12];
-        input[..4].copy_from_slice(&ports);
-        input[4..8].copy_from_slice(&local.octets());
-        input[8..].copy_from_slice(&remote.octets());
-        return hasher.hash(&input) as u32;
-    }
-    let mut input = [0; 36];
-    input[..4].copy_from_slice(&ports);
-    for (place, address) in [(4, pair.local_address), (20, pair.remote_address)] {
-        let octets = match address {
-            // As an address of IPv6 that stands for it.
-            IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
-            IpAddr::V6(address) => address.octets(),
-        };
-        input[place..place + 16].copy_from_slice(&octets);
-    }
-    hasher.hash(&input) as u32
 }
 
 /// The table looks at both ends of a hash of 64 bits.

@@ -1,9 +1,11 @@
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
-use crate::Ecn;
-use crate::listener::SynCookies;
+use crate::listener::{ListenerOptions, SynCookies};
+use crate::rules::Failure;
+use crate::{Ecn, Envelope, Flags, Instant, Segment, SeqNumber};
 
 const SERVER: &str = "10.0.0.2:80";
 
@@ -445,4 +447,18 @@ fn fast_open_wants_a_good_cookie() {
     assert_ne!(hosts.client.cookies_mut().get(server().ip()), Some(forged));
     let accepted = hosts.server.accept(hosts.listener).unwrap();
     assert_eq!(hosts.server.recv(hosts.now, accepted, &mut [0; 20]), Ok(7), "it was sent again");
+}
+
+/// Who still holds the identifier of a listener that was closed does not get at the next one's connections.
+#[test]
+fn the_identifier_of_a_closed_listener_finds_no_other() {
+    let mut host = Demux::new(Arc::new(Policy::linux()));
+    let old = host.listen(server(), ListenerOptions::default()).unwrap();
+    host.close_listener(Instant::ZERO, old);
+    let new = host.listen(server(), ListenerOptions::default()).unwrap();
+    assert_ne!(old, new);
+    assert!(host.listener(old).is_none() && host.listener(new).is_some());
+    assert_eq!(host.accept(old), None);
+    host.close_listener(Instant::ZERO, old);
+    assert!(host.listener(new).is_some());
 }

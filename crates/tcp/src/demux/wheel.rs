@@ -44,6 +44,11 @@ impl Entry {
     }
 }
 
+/// Rounded up: never early.
+fn tick_of(deadline: Instant) -> u64 {
+    deadline.as_micros().div_ceil(TICK).min(LAST_TICK)
+}
+
 /// Timers, each known by the number of its slot, which the caller gives out. There is one timer to a slot.
 ///
 /// A timer never expires early and up to a millisecond late. Slots should be small numbers: memory is sixteen bytes for
@@ -84,8 +89,7 @@ impl TimerWheel {
         if index >= self.entries.len() {
             self.entries.resize(index + 1, Entry::UNUSED);
         }
-        // Rounded up: never early.
-        let tick = deadline.as_micros().div_ceil(TICK).min(LAST_TICK);
+        let tick = tick_of(deadline);
         if self.entries[index].bucket != IDLE && self.entries[index].tick() == tick {
             return;
         }
@@ -93,6 +97,14 @@ impl TimerWheel {
         self.entries[index].tick_low = tick as u32;
         self.entries[index].tick_high = (tick >> 32) as u16;
         self.insert(slot, tick);
+    }
+
+    /// The same where the timer is not armed for an earlier time already.
+    pub(crate) fn arm_no_later(&mut self, slot: u32, deadline: Instant) {
+        let armed = self.entries.get(slot as usize).filter(|entry| entry.bucket != IDLE);
+        if armed.is_none_or(|entry| entry.tick() > tick_of(deadline)) {
+            self.arm(slot, deadline);
+        }
     }
 
     /// Forgets the timer of `slot`, if it is armed.

@@ -1,39 +1,64 @@
-//! What a listener does about a segment.
+//! What comes of a segment for a listener, or for nobody.
 
 use alloc::boxed::Box;
-use alloc::vec::Vec;
+use alloc::collections::VecDeque;
 
 use crate::connection::{Reply, Steps};
 use crate::rules::ResetForm;
-use crate::{Connection, Envelope, Instant, Segment, SeqNumber};
+use crate::{Connection, Envelope, Instant, Segment, SeqNumber, Transmit};
 
-/// Segments to send, and a connection that has been opened.
+/// Answers to strangers wait to be sent; a flood of them is not worth more memory.
+const MOST: usize = 1_024;
+
+/// Segments of no connection that is kept: resets and SYN+ACKs, without text.
 #[derive(Default)]
-pub(crate) struct Answer {
-    /// A reset or a SYN+ACK, without text. Mostly none or one.
-    pub(crate) segments: Vec<(Envelope, Segment<'static>)>,
-    /// The connection, if the handshake is over. It may have more to send.
-    pub(crate) opened: Option<Box<Connection>>,
+pub(crate) struct Answers(VecDeque<(Envelope, Segment<'static>)>);
+
+impl Answers {
+    /// Everything that a connection which is not kept has to send.
+    pub(crate) fn take_from(&mut self, now: Instant, connection: &mut Connection) {
+        while let Some(out) = connection.poll_transmit(now) {
+            self.push(out);
+        }
+    }
+
+    /// The reset that answers `segment`.
+    pub(crate) fn reset(&mut self, envelope: &Envelope, segment: &Segment<'_>, form: ResetForm) {
+        self.push(Reply::to(envelope, segment, form, SeqNumber(0)).transmit());
+    }
+
+    fn push(&mut self, out: Transmit<'_>) {
+        if self.0.len() < MOST {
+            self.0.push_back((out.envelope, Segment { text: crate::Text::default(), ..out.segment }));
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<(Envelope, Segment<'static>)> {
+        self.0.pop_front()
+    }
+}
+
+/// What a listener has made of something.
+#[derive(Default)]
+pub(crate) struct Outcome {
+    /// The connection, if the handshake is over, and the hash of its pair. It may have something to send.
+    pub(crate) opened: Option<(Box<Connection>, u32)>,
     /// The rules that were applied.
     pub(crate) steps: Steps,
 }
 
-impl Answer {
-    /// What a connection that is not kept has to send.
-    pub(crate) fn from(now: Instant, connection: &mut Connection) -> Self {
+impl Outcome {
+    /// What a connection in the handshake has to send, and what it has done.
+    pub(crate) fn of(now: Instant, connection: &mut Connection, answers: &mut Answers) -> Self {
         let steps = *connection.steps();
-        let mut segments = Vec::new();
+        // An open one sends for itself.
         if !connection.state().is_synchronized() {
-            while let Some(transmit) = connection.poll_transmit(now) {
-                segments
-                    .push((transmit.envelope, Segment { text: crate::Text::default(), ..transmit.segment }));
-            }
+            answers.take_from(now, connection);
         }
-        Self { segments, opened: None, steps }
-    }
-
-    pub(crate) fn reset(envelope: &Envelope, segment: &Segment<'_>, form: ResetForm) -> Self {
-        let reply = Reply::to(envelope, segment, form, SeqNumber(0)).transmit();
-        Self { segments: alloc::vec![(reply.envelope, reply.segment)], ..Self::default() }
+        Self { opened: None, steps }
     }
 }

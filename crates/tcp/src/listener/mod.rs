@@ -3,7 +3,6 @@
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
 
@@ -16,7 +15,7 @@ use crate::{Connection, Envelope, Flags, FourTuple, IcmpError, Instant, Policy, 
 
 mod answer;
 
-pub(crate) use answer::Answer;
+pub(crate) use answer::{Answers, Outcome};
 
 /// When a SYN is answered without keeping a request (RFC 4987 §3.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
@@ -108,8 +107,8 @@ pub struct Listener {
 }
 
 impl Paired for Request {
-    fn pair(&self) -> FourTuple {
-        self.pair
+    fn pair(&self) -> &FourTuple {
+        &self.pair
     }
 }
 
@@ -200,23 +199,24 @@ impl Listener {
         hash: u32,
         envelope: &Envelope,
         segment: &Segment<'_>,
-    ) -> Answer {
+        answers: &mut Answers,
+    ) -> Outcome {
         if let Some(key) = self.requests.find_hashed(&pair, hash) {
-            return self.continue_request(now, key, envelope, segment);
+            return self.continue_request(now, key, hash, envelope, segment, answers);
         }
         let handshake = segment.flags.intersection(Flags::SYN | Flags::ACK | Flags::RST);
         if handshake == Flags::SYN {
-            return self.begin_request(now, envelope, segment);
+            return self.begin_request(now, hash, envelope, segment, answers);
         }
         if handshake == Flags::ACK
-            && let Some(connection) = self.open_by_cookie(now, pair, envelope, segment)
+            && let Some(outcome) = self.open_by_cookie(now, pair, hash, envelope, segment, answers)
         {
-            return connection;
+            return outcome;
         }
         // The rules of LISTEN say what strangers get.
         let mut connection = self.listening(now);
         connection.handle_segment(now, envelope, segment);
-        Answer::from(now, &mut connection)
+        Outcome::of(now, &mut connection, answers)
     }
 
     /// A connection in LISTEN, as RFC 9293 has it: for one segment.
@@ -227,15 +227,22 @@ impl Listener {
         connection
     }
 
-    fn begin_request(&mut self, now: Instant, envelope: &Envelope, segment: &Segment<'_>) -> Answer {
+    fn begin_request(
+        &mut self,
+        now: Instant,
+        hash: u32,
+        envelope: &Envelope,
+        segment: &Segment<'_>,
+        answers: &mut Answers,
+    ) -> Outcome {
         // Linux takes SYN+FIN for an attack or an error (`tcp_rcv_state_process`).
         if segment.flags.contains(Flags::FIN) && self.policy.is_linux() {
-            return Answer::default();
+            return Outcome::default();
         }
         if self.is_full() {
             self.counters.overflows += 1;
             self.counters.dropped += 1;
-            return Answer::default();
+            return Outcome::default();
         }
         let full = self.requests.len() >= self.options.syn_backlog as usize;
         let cookie = match self.options.cookies {
@@ -243,29 +250,31 @@ impl Listener {
             SynCookies::OnOverflow => full,
             SynCookies::Off if full => {
                 self.counters.dropped += 1;
-                return Answer::default();
+                return Outcome::default();
             }
             SynCookies::Off => false,
         };
-        let mut connection = Box::new(self.listening(now));
+        let mut connection = self.listening(now);
         match self.fast_open(envelope, segment) {
             FastOpening::Ordinary => {}
             FastOpening::Give(cookie, experiment) => connection.give_cookie(cookie, experiment),
-            FastOpening::Trust => return self.open_at_once(now, connection, envelope, segment),
+            FastOpening::Trust => {
+                return self.open_at_once(now, connection, hash, envelope, segment, answers);
+            }
         }
         connection.handle_segment(now, envelope, segment);
         if connection.state() != State::SynReceived {
-            return Answer::from(now, &mut connection);
+            return Outcome::of(now, &mut connection, answers);
         }
         if cookie {
             self.counters.cookies_sent += 1;
             self.cookie_sent_at = Some(now);
             connection.use_cookie(now, segment.seq);
-            return Answer::from(now, &mut connection);
+            return Outcome::of(now, &mut connection, answers);
         }
-        let answer = Answer::from(now, &mut connection);
-        self.keep(now, &connection, now);
-        answer
+        let outcome = Outcome::of(now, &mut connection, answers);
+        self.keep(now, &connection, hash);
+        outcome
     }
 
     /// What a SYN has to say about Fast Open, and what is made of it (RFC 7413 §4.2.2).
@@ -297,18 +306,20 @@ impl Listener {
     fn open_at_once(
         &mut self,
         now: Instant,
-        mut connection: Box<Connection>,
+        mut connection: Connection,
+        hash: u32,
         envelope: &Envelope,
         segment: &Segment<'_>,
-    ) -> Answer {
+        answers: &mut Answers,
+    ) -> Outcome {
         connection.trust_next_syn();
         connection.handle_segment(now, envelope, segment);
         let steps = *connection.steps();
         if connection.state() != State::SynReceived {
-            return Answer::from(now, &mut connection);
+            return Outcome::of(now, &mut connection, answers);
         }
         self.fast_opening += 1;
-        Answer { segments: Vec::new(), opened: Some(connection), steps }
+        Outcome { opened: Some((Box::new(connection), hash)), steps }
     }
 
     /// An ICMP error ends what is not open yet.
@@ -324,19 +335,24 @@ impl Listener {
     }
 
     /// Takes over a connection in SYN_RECV that came out of TIME_WAIT (RFC 6191).
-    pub(crate) fn adopt(&mut self, now: Instant, connection: &mut Connection) -> Answer {
+    pub(crate) fn adopt(
+        &mut self,
+        now: Instant,
+        connection: &mut Connection,
+        hash: u32,
+        answers: &mut Answers,
+    ) {
         if self.is_full() || self.requests.len() >= self.options.syn_backlog as usize {
             self.counters.dropped += 1;
-            return Answer::default();
+            return;
         }
-        let answer = Answer::from(now, connection);
-        self.keep(now, connection, now);
-        answer
+        answers.take_from(now, connection);
+        self.keep(now, connection, hash);
     }
 
-    fn keep(&mut self, now: Instant, connection: &Connection, since: Instant) {
+    fn keep(&mut self, now: Instant, connection: &Connection, hash: u32) {
         let deadline = connection.poll_timeout();
-        let key = self.requests.insert(Request::of(connection, since));
+        let key = self.requests.insert(Request::of(connection, now), hash);
         self.requests.arm(key, Some(deadline.unwrap_or(now)));
     }
 
@@ -345,35 +361,38 @@ impl Listener {
         &mut self,
         now: Instant,
         key: Key,
+        hash: u32,
         envelope: &Envelope,
         segment: &Segment<'_>,
-    ) -> Answer {
-        let Some(request) = self.requests.get(key).copied() else { return Answer::default() };
+        answers: &mut Answers,
+    ) -> Outcome {
+        let Some(request) = self.requests.get(key).copied() else { return Outcome::default() };
         let mut connection = Box::new(request.expand(&self.policy));
         let choosy = self.is_full() || self.options.defer_accept.is_some();
         let opens = choosy && connection.would_open(now, segment);
         if opens && self.overlooks(now, &request, segment) {
-            return Answer::default();
+            return Outcome::default();
         }
         if opens && self.is_full() {
             self.counters.overflows += 1;
             if !self.options.abort_on_overflow {
-                return Answer::default();
+                return Outcome::default();
             }
             self.requests.remove(key);
-            return Answer::reset(envelope, segment, ResetForm::AtTheirAck);
+            answers.reset(envelope, segment, ResetForm::AtTheirAck);
+            return Outcome::default();
         }
         connection.handle_segment(now, envelope, segment);
-        let mut answer = Answer::from(now, &mut connection);
+        let mut outcome = Outcome::of(now, &mut connection, answers);
         match connection.state() {
             State::SynReceived => {}
             State::Listen | State::Closed => drop(self.requests.remove(key)),
             _ => {
                 self.requests.remove(key);
-                answer.opened = Some(connection);
+                outcome.opened = Some((connection, hash));
             }
         }
-        answer
+        outcome
     }
 
     /// `TCP_DEFER_ACCEPT`: an ACK without text is overlooked while the time lasts.
@@ -386,9 +405,11 @@ impl Listener {
         &mut self,
         now: Instant,
         pair: FourTuple,
+        hash: u32,
         envelope: &Envelope,
         segment: &Segment<'_>,
-    ) -> Option<Answer> {
+        answers: &mut Answers,
+    ) -> Option<Outcome> {
         // Cookies are good for two minutes; without one out there, no ACK is worth the hash.
         let sent_at = self.cookie_sent_at?;
         if now.duration_since(sent_at) > cookie::LIFETIME {
@@ -400,18 +421,20 @@ impl Listener {
         };
         if self.is_full() {
             self.counters.overflows += 1;
-            let reset = || Answer::reset(envelope, segment, ResetForm::AtTheirAck);
             // Overlooked, the ACK may come again with the client's text.
-            return Some(if self.options.abort_on_overflow { reset() } else { Answer::default() });
+            if self.options.abort_on_overflow {
+                answers.reset(envelope, segment, ResetForm::AtTheirAck);
+            }
+            return Some(Outcome::default());
         }
         let mut connection = Box::new(request.expand(&self.policy));
         connection.handle_segment(now, envelope, segment);
         self.counters.cookies_received += 1;
-        let mut answer = Answer::from(now, &mut connection);
+        let mut outcome = Outcome::of(now, &mut connection, answers);
         if connection.state().is_synchronized() {
-            answer.opened = Some(connection);
+            outcome.opened = Some((connection, hash));
         }
-        Some(answer)
+        Some(outcome)
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
@@ -419,12 +442,16 @@ impl Listener {
     }
 
     /// The next request whose time has come, and whose it is; `None` when there is none any more.
-    pub(crate) fn handle_timeout(&mut self, now: Instant) -> Option<(FourTuple, Answer)> {
+    pub(crate) fn handle_timeout(
+        &mut self,
+        now: Instant,
+        answers: &mut Answers,
+    ) -> Option<(FourTuple, Outcome)> {
         let key = self.requests.expired(now)?;
         let request = *self.requests.get(key)?;
         let mut connection = request.expand(&self.policy);
         connection.handle_timeout(now);
-        let answer = Answer::from(now, &mut connection);
+        let outcome = Outcome::of(now, &mut connection, answers);
         if connection.state() == State::SynReceived {
             if let Some(kept) = self.requests.get_mut(key) {
                 *kept = Request::of(&connection, request.since);
@@ -434,6 +461,6 @@ impl Listener {
             self.counters.timeouts += 1;
             self.requests.remove(key);
         }
-        Some((request.pair, answer))
+        Some((request.pair, outcome))
     }
 }

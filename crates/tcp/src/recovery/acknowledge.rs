@@ -5,7 +5,7 @@ use core::time::Duration;
 use super::flight::{Flight, Phase, Undo};
 use super::prr::Delivery;
 use super::scoreboard::{REPEATED, SACKED};
-use super::{AckOutcome, Acknowledgment, LossRecovery, RecoveryTimer};
+use super::{AckOutcome, Acknowledgment, LossRecovery, RecoveryTimer, Trial};
 use crate::congestion::{Congestion, Progress};
 use crate::segment::SackBlock;
 use crate::{Instant, Policy, SeqNumber};
@@ -96,6 +96,12 @@ impl LossRecovery {
             outcome.newly_acked = ack.ack.offset_from(una);
             self.timeouts = 0;
             flight.stalled_since = None;
+            if let Some(trial) = &mut flight.trial
+                && trial.fate == Trial::UnderWay
+                && ack.ack.ge(trial.end)
+            {
+                trial.fate = Trial::Arrived;
+            }
         }
         if self.sack && !ack.sack.is_empty() {
             self.take_blocks(flight, now, ack, &mut news, &mut outcome);
@@ -326,7 +332,7 @@ impl LossRecovery {
                     self.undo(flight, now, false, outcome);
                 }
                 self.find_losses(flight, now, news, outcome);
-                if flight.board.lost() > 0 {
+                if flight.board.lost() > 0 && (ece || !self.is_lost_trial(flight)) {
                     self.enter_recovery(flight, now, ece, outcome);
                 } else if ece && flight.phase == Phase::Open {
                     self.enter_reducing(flight, now, outcome);

@@ -36,6 +36,14 @@ pub(super) struct TailProbe {
     pub(super) repeated: bool,
 }
 
+/// A segment larger than any before, and its fate ([`super::Trial`]).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TrialRange {
+    pub(super) start: SeqNumber,
+    pub(super) end: SeqNumber,
+    pub(super) fate: super::Trial,
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct Flight {
     pub(super) board: Scoreboard,
@@ -54,6 +62,7 @@ pub(super) struct Flight {
     pub(super) stalled_since: Option<Instant>,
     pub(super) prr: Prr,
     pub(super) probe: Option<TailProbe>,
+    pub(super) trial: Option<TrialRange>,
     /// Whether the next acknowledgments can show that a timeout was spurious (RFC 5682).
     pub(super) frto: bool,
     /// Bytes of new text that F-RTO wants sent before anything is sent again.
@@ -85,6 +94,7 @@ impl Flight {
             stalled_since: None,
             prr: Prr::default(),
             probe: None,
+            trial: None,
             frto: false,
             new_first: 0,
             duplicates: 0,

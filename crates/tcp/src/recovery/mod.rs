@@ -6,7 +6,7 @@
 use alloc::boxed::Box;
 use core::time::Duration;
 
-use flight::{Flight, Phase, TailProbe, Undo};
+use flight::{Flight, Phase, TailProbe, TrialRange, Undo};
 use reordering::Reordering;
 use rtt::RttEstimator;
 use scoreboard::SACKED;
@@ -52,6 +52,17 @@ pub enum RecoveryPhase {
     Recovery,
     /// What a timeout took for lost is sent again.
     Loss,
+}
+
+/// What has become of a segment that was sent to find out whether it arrives (RFC 4821 §7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trial {
+    /// Nothing is known.
+    UnderWay,
+    /// It has arrived.
+    Arrived,
+    /// It was lost, and alone: it was too large. That is no congestion.
+    Lost,
 }
 
 /// Which timer is running.
@@ -189,10 +200,57 @@ impl LossRecovery {
         }
     }
 
+    /// Text may be sent although the SYN is not acknowledged (RFC 7413 §4.2.2): as [`established`](Self::established),
+    /// but nothing is known of the round trip, and there is nothing to probe for before the peer has the SYN.
+    pub fn begin_early(&mut self, mss: u32, policy: &Policy) {
+        self.mss = mss.max(1);
+        self.established = true;
+        self.congestion.start(self.mss.saturating_mul(policy.initial_window.into()), self.mss);
+    }
+
+    /// The SYN of such a connection is acknowledged.
+    pub fn end_early(&mut self, sack: bool, policy: &Policy) {
+        self.sack = sack;
+        self.rtt.careful(policy);
+    }
+
     /// The path has another MTU.
     pub fn set_mss(&mut self, mss: u32) {
         self.mss = mss.max(1);
         self.congestion.set_mss(self.mss);
+    }
+
+    /// The new text from `start` up to `end` went out in one segment that may be too large for the path.
+    pub fn begin_trial(&mut self, start: SeqNumber, end: SeqNumber) {
+        if let Some(flight) = &mut self.flight {
+            flight.trial = Some(TrialRange { start, end, fate: Trial::UnderWay });
+        }
+    }
+
+    /// What has become of the latest trial; `None` where that will never be known.
+    pub fn trial(&self) -> Option<Trial> {
+        Some(self.flight.as_ref()?.trial?.fate)
+    }
+
+    /// Whether all that is lost is a trial: then it is sent again, and the window stays as it is (RFC 4821 §7.6.1).
+    fn is_lost_trial(&mut self, flight: &mut Flight) -> bool {
+        let Some(trial) = flight.trial.filter(|trial| trial.fate == Trial::UnderWay) else { return false };
+        let first = flight.board.first_due(self.mss).map(|(start, _)| start);
+        let length = trial.end.offset_from(trial.start);
+        if flight.phase != Phase::Open || first != Some(trial.start) || flight.board.lost() > length {
+            return false;
+        }
+        if flight.board.una() == trial.start {
+            // Where there are no blocks, only its beginning was told.
+            flight.board.lose_first(length);
+        }
+        flight.trial = Some(TrialRange { fate: Trial::Lost, ..trial });
+        flight.undo = None;
+        flight.frto = false;
+        flight.left = 0;
+        flight.phase = Phase::Loss;
+        flight.recover = flight.board.next();
+        true
     }
 
     /// The path has another MTU and packets were dropped for their size: everything outstanding is sent again, and
@@ -278,6 +336,12 @@ impl LossRecovery {
         end: SeqNumber,
         kind: Sent,
     ) {
+        if flight
+            .trial
+            .is_some_and(|trial| trial.fate == Trial::UnderWay && start.lt(trial.end) && end.gt(trial.start))
+        {
+            flight.trial = None;
+        }
         let head = flight.board.first().map(|range| (range.start, range.sent_at()));
         let bytes = flight.board.resend(now, start, end);
         if bytes == 0 {
@@ -311,6 +375,11 @@ impl LossRecovery {
     /// Where it ends right before the FIN that was sent, the FIN may go along.
     pub fn retransmission(&self) -> Option<(SeqNumber, SeqNumber)> {
         self.flight.as_ref()?.board.first_due(self.mss)
+    }
+
+    /// Whether there is a [`retransmission`](Self::retransmission).
+    pub fn has_something_due(&self) -> bool {
+        self.flight.as_ref().is_some_and(|flight| flight.board.due() > 0)
     }
 
     /// Whether new text should go out before [`retransmission`](Self::retransmission), if there is some and the
@@ -367,6 +436,11 @@ impl LossRecovery {
 
     fn collapse(&mut self, flight: &mut Flight, now: Instant) {
         let in_use = flight.board.outstanding().min(self.window(flight));
+        if let Some(trial) = flight.trial.filter(|trial| trial.fate == Trial::UnderWay) {
+            // If it was what stopped everything, it is not tried again soon (RFC 4821 §7.6.3).
+            let stopped = flight.board.una() == trial.start;
+            flight.trial = stopped.then_some(TrialRange { fate: Trial::Lost, ..trial });
+        }
         let fresh = matches!(flight.phase, Phase::Open | Phase::Reducing);
         // The threshold comes down once for a window of text (RFC 5681 §3.1 after equation 4, RFC 6582 §4).
         let first = flight.phase == Phase::Open
@@ -428,7 +502,7 @@ impl LossRecovery {
         let mut outcome = AckOutcome::default();
         let due = flight.board.due();
         self.detect_loss(&mut flight, now);
-        if flight.board.due() > due {
+        if flight.board.due() > due && !self.is_lost_trial(&mut flight) {
             if flight.phase != Phase::Recovery {
                 self.enter_recovery(&mut flight, now, false, &mut outcome);
             }

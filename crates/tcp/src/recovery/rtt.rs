@@ -155,7 +155,8 @@ impl Shortest {
 
 /// Whole microseconds, at most what fits: 71 minutes.
 fn micros(duration: Duration) -> u32 {
-    u32::try_from(duration.as_micros()).unwrap_or(u32::MAX)
+    let micros = duration.as_secs().saturating_mul(1_000_000).saturating_add(duration.subsec_micros().into());
+    micros.min(u32::MAX.into()) as u32
 }
 
 fn bounded(timeout: Duration, policy: &Policy) -> u32 {

@@ -30,8 +30,8 @@ const BESIDES: [(&str, &str, &str, &str); 28] = [
     (
         "RFC 4821",
         "Packetization-layer path MTU discovery",
-        "black holes are found; nothing larger is tried later",
-        "connection/icmp",
+        "black holes are found; larger sizes are tried by probes, by policy",
+        "connection/path_mtu",
     ),
     ("RFC 4987", "SYN flooding", "SYN cookies: off, on overflow, always", "cookie, listener"),
     (

@@ -94,6 +94,8 @@ pub enum Circumstance {
     WithText,
     /// The segment has no text.
     WithoutText,
+    /// The connection was not opened by Fast Open (RFC 7413).
+    WithoutFastOpen,
     /// Something outside the connection decides: the listening socket, its queues, a
     /// table of all connections. A connection by itself follows the rule.
     Outside,

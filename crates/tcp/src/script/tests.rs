@@ -135,3 +135,12 @@ fn the_first_difference_is_reported() {
         assert_eq!(run(&script, &Settings::default()).to_string(), report);
     }
 }
+
+/// A call that has run into its deadline does not keep time from passing while a segment is waited for.
+#[test]
+fn a_call_that_has_returned_is_not_waited_for() {
+    let text = "0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3\n+0 bind(3, ..., ...) = 0\n+0 listen(3, 1) = 0\n\
+                +0...0.040 poll([{fd=2, events=POLLOUT, revents=POLLOUT}], 1, 1000) = 1\n\
+                +0 > . 1:1(0) ack 7\n";
+    assert!(!run(&parse(text).unwrap(), &Settings::default()).passed());
+}

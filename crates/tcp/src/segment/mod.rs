@@ -103,6 +103,25 @@ impl<'a> Segment<'a> {
         self.seq + self.len()
     }
 
+    /// The segment cut into those that have `size` bytes of text at the most, as a device does that is handed more than
+    /// one at once: PSH and FIN go with the last, CWR with the first.
+    pub fn cut(self, size: usize) -> impl Iterator<Item = Self> {
+        let size = size.max(1);
+        let length = self.text.len();
+        (0..length.div_ceil(size).max(1)).map(move |number| {
+            let at = number * size;
+            let mut flags = self.flags;
+            if at + size.min(length) < length {
+                flags = flags.difference(Flags::PSH | Flags::FIN);
+            }
+            if number > 0 {
+                flags = flags.difference(Flags::CWR);
+            }
+            let seq = self.seq + (at as u32);
+            Self { seq, flags, text: self.text.skip(at).take(size), ..self }
+        })
+    }
+
     /// Reads the bytes of a segment. The checksum is not looked at.
     ///
     /// # Errors
@@ -110,10 +129,13 @@ impl<'a> Segment<'a> {
     #[inline]
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ParseSegmentError> {
         let length = bytes.len();
-        let (segment, header) = Self::parse_beginning(bytes)?;
+        let (mut segment, header) = Self::parse_header(bytes)?;
         if header > length {
             return Err(ParseSegmentError::DataOffsetBeyondEnd { words: (header / 4) as u8, length });
         }
+        let (options, text) = split_options(bytes, header);
+        segment.options.fill(options);
+        segment.text = Text::from(text);
         Ok(segment)
     }
 
@@ -126,7 +148,7 @@ impl<'a> Segment<'a> {
     pub fn parse_beginning(bytes: &'a [u8]) -> Result<(Self, usize), ParseSegmentError> {
         let (mut segment, header) = Self::parse_header(bytes)?;
         let (options, text) = split_options(bytes, header);
-        segment.options = options_of(options);
+        segment.options.fill(options);
         segment.text = Text::from(text);
         Ok((segment, header))
     }
@@ -268,12 +290,6 @@ impl<'a> Segment<'a> {
 fn split_options(bytes: &[u8], header: usize) -> (&[u8], &[u8]) {
     let (whole, text) = bytes.split_at_checked(header).unwrap_or((bytes, &[]));
     (whole.get(HEADER_LENGTH..).unwrap_or_default(), text)
-}
-
-#[inline]
-fn options_of(bytes: &[u8]) -> Options {
-    // Fifteen words less five never exceed the room there is.
-    Options::from_bytes(bytes).unwrap_or_default()
 }
 
 /// For the fuzz target and its replay: any bytes as a segment. What can be read is written as it was,

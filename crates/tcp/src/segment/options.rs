@@ -236,15 +236,38 @@ impl Options {
         Ok(options)
     }
 
+    /// Puts options as they lie in a header in the place of none; no more than 40 bytes are taken.
+    ///
+    /// In place, because a value that was just written in pieces is slow to move as a whole. And word by word, of which
+    /// a whole header has nothing but: a copy of any length would be a call.
+    #[inline]
+    pub(super) fn fill(&mut self, bytes: &[u8]) {
+        let bytes = &bytes[..bytes.len().min(MAX_LENGTH)];
+        let (words, rest) = bytes.as_chunks::<4>();
+        for (place, word) in self.bytes.as_chunks_mut::<4>().0.iter_mut().zip(words) {
+            *place = *word;
+        }
+        for (place, byte) in self.bytes[words.len() * 4..].iter_mut().zip(rest) {
+            *place = *byte;
+        }
+        self.length = bytes.len() as u8;
+    }
+
     /// Timestamps as nearly every segment carries them, aligned: 12 bytes (RFC 7323 appendix A).
     #[inline]
     pub fn with_timestamps(timestamps: Timestamps) -> Self {
         let mut options = Self::EMPTY;
-        options.bytes[..4].copy_from_slice(&ALIGNED_TIMESTAMPS);
-        options.bytes[4..8].copy_from_slice(&timestamps.value.to_be_bytes());
-        options.bytes[8..12].copy_from_slice(&timestamps.echo_reply.to_be_bytes());
-        options.length = 12;
+        options.set_timestamps(timestamps);
         options
+    }
+
+    /// The same in place.
+    #[inline]
+    pub(crate) fn set_timestamps(&mut self, timestamps: Timestamps) {
+        self.bytes[..4].copy_from_slice(&ALIGNED_TIMESTAMPS);
+        self.bytes[4..8].copy_from_slice(&timestamps.value.to_be_bytes());
+        self.bytes[8..12].copy_from_slice(&timestamps.echo_reply.to_be_bytes());
+        self.length = 12;
     }
 
     /// The bytes on the wire.
@@ -319,12 +342,6 @@ impl Options {
         }
         self.append(&[kind, length as u8])?;
         pieces.iter().try_for_each(|piece| self.append(piece))
-    }
-
-    /// Takes bytes behind what it has, as many as there is room for.
-    #[inline]
-    pub(super) fn fill(&mut self, bytes: &[u8]) {
-        let _ = self.append(bytes.get(..MAX_LENGTH - self.len()).unwrap_or(bytes));
     }
 
     #[inline]

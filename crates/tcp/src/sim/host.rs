@@ -11,7 +11,7 @@ use crate::demux::{ConnectionId, Demux, HostOptions, ListenerId};
 use crate::ip;
 use crate::listener::ListenerOptions;
 use crate::rules::Failure;
-use crate::{FourTuple, Instant, Policy, Segment};
+use crate::{FourTuple, Instant, Policy};
 
 /// A host.
 pub(super) struct Host {
@@ -211,19 +211,7 @@ impl Host {
             local_port: whole.source_port,
             remote_port: whole.destination_port,
         };
-        let size = usize::from(transmit.segment_size).max(1);
-        let mut at = 0;
-        loop {
-            let text = whole.text.skip(at).take(size);
-            let (first, last) = (at == 0, at + size >= whole.text.len());
-            let mut flags = whole.flags;
-            if !last {
-                flags = flags.difference(crate::Flags::PSH | crate::Flags::FIN);
-            }
-            if !first {
-                flags = flags.difference(crate::Flags::CWR);
-            }
-            let segment = Segment { seq: whole.seq + at as u32, flags, text, ..whole };
+        for segment in whole.cut(usize::from(transmit.segment_size)) {
             let mut packet = Vec::new();
             let (source, destination) = (envelope.source, envelope.destination);
             let emitted =
@@ -231,10 +219,6 @@ impl Host {
             if emitted.is_ok() {
                 out.push_back(Outgoing { pair, packet });
             }
-            if last {
-                return;
-            }
-            at += size;
         }
     }
 }

@@ -807,8 +807,14 @@ impl Simulation {
             let most = end.pace.map_or(CHUNK, |(bytes, _)| (bytes as usize).min(CHUNK));
             let count = left.min(most as u64) as usize;
             match self.call_now(id, "recv", |demux, id| demux.recv(now, id, &mut bytes[..count])) {
-                Ok(0) | Err(CallError::Failed(Failure::ConnectionClosing)) => {
+                Ok(0) => {
                     self.ends[id.0].end_of_file = true;
+                    return Progress::Done;
+                }
+                Err(CallError::Failed(Failure::ConnectionClosing)) => {
+                    // RFC 9293 tells the end by an error; what was given up before it opened has none.
+                    let end = &mut self.ends[id.0];
+                    end.end_of_file = end.opened;
                     return Progress::Done;
                 }
                 Ok(read) => {

@@ -151,6 +151,9 @@ impl Sockets {
                     *done += taken;
                     *flags &= !MSG_FASTOPEN;
                     if blocking && self.is_opening(descriptor) {
+                        if *done < text.len() {
+                            self.expect_text(descriptor);
+                        }
                         return None;
                     }
                     if *done >= text.len() || !blocking || taken == 0 {
@@ -163,13 +166,24 @@ impl Sockets {
                     if text.is_empty() {
                         return Some(Err(Errno::InProgress));
                     }
+                    self.expect_text(descriptor);
                     return None;
                 }
-                Err(Errno::WouldBlock) if blocking => return None,
+                Err(Errno::WouldBlock) if blocking => {
+                    self.expect_text(descriptor);
+                    return None;
+                }
                 // What was taken before has gone.
                 Err(error) if *done == 0 || self.sent_with_syn(descriptor) => return Some(Err(error)),
                 Err(_) => return Some(Ok(Outcome::Taken(*done))),
             }
+        }
+    }
+
+    /// A call waits to send when the connection is open.
+    fn expect_text(&mut self, descriptor: Descriptor) {
+        if self.is_opening(descriptor) {
+            self.with_connection(descriptor, crate::Connection::expect_text);
         }
     }
 

@@ -147,7 +147,11 @@ impl Sockets {
                 if !(1..=127).contains(&number) {
                     return Err(Errno::Invalid);
                 }
-                self.change_policy(descriptor, |policy| policy.syn_retries = number as u8)
+                // So many, then, and none at a steady pace.
+                self.change_policy(descriptor, |policy| {
+                    policy.syn_retries = number as u8;
+                    policy.syn_linear_timeouts = 0;
+                })
             }
             tcp::TCP_DEFER_ACCEPT => {
                 self.socket_mut(descriptor)?.choices.defer_accept = (number > 0).then(|| seconds(number));
@@ -198,7 +202,7 @@ impl Sockets {
         match socket.kind {
             Kind::New | Kind::Deferred(_) => {}
             Kind::Listening(id) => {
-                let (policy, choices) = (super::unlimited(&socket.policy), socket.choices.clone());
+                let (policy, choices) = (super::opening::unlimited(&socket.policy), socket.choices.clone());
                 self.demux.change_listener(id, &policy, |options| {
                     options.fast_open = choices.fast_open.or(options.fast_open);
                     options.defer_accept = choices.defer_accept;
@@ -211,10 +215,9 @@ impl Sockets {
         Ok(())
     }
 
-    fn with_connection(&mut self, descriptor: Descriptor, act: impl FnOnce(&mut Connection)) {
+    pub(super) fn with_connection(&mut self, descriptor: Descriptor, act: impl FnOnce(&mut Connection)) {
         if let Some(Kind::Connection(id)) = self.table.get(&descriptor).map(|socket| socket.kind) {
-            let now = self.now();
-            let _ = self.demux.call(now, id, |connection| {
+            let _ = self.demux.call(id, |connection| {
                 act(connection);
                 Ok(())
             });

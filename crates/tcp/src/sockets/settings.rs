@@ -4,7 +4,7 @@ use alloc::string::{String, ToString};
 use core::fmt;
 use core::time::Duration;
 
-use crate::policy::{CongestionAlgorithm, EcnPolicy, Keepalive, Secret};
+use crate::policy::{CongestionAlgorithm, EcnPolicy, Keepalive, MtuProbing, Secret};
 use crate::{Policy, fast_open::FastOpenSecret};
 
 /// What the sysctls under `net.ipv4.tcp_` come to.
@@ -44,7 +44,7 @@ impl fmt::Display for SettingError {
 impl core::error::Error for SettingError {}
 
 /// The settings that [`Settings::set`] heeds, without the `net.ipv4.` before them.
-pub const NAMES: [&str; 27] = [
+pub const NAMES: [&str; 28] = [
     "tcp_timestamps",
     "tcp_sack",
     "tcp_window_scaling",
@@ -70,6 +70,7 @@ pub const NAMES: [&str; 27] = [
     "tcp_keepalive_probes",
     "tcp_invalid_ratelimit",
     "tcp_mtu_probing",
+    "tcp_probe_interval",
     "tcp_early_retrans",
     "tcp_recovery",
 ];
@@ -148,7 +149,14 @@ impl Settings {
             "tcp_fin_timeout" => policy.fin_wait_2_timeout = Some(seconds()?),
             "tcp_rfc1337" => policy.protect_time_wait = flag()?,
             "tcp_invalid_ratelimit" => policy.invalid_rate_limit = number().map(Duration::from_millis)?,
-            "tcp_mtu_probing" => policy.mtu_probing = flag()?,
+            "tcp_mtu_probing" => {
+                policy.mtu_probing = match number()? {
+                    0 => MtuProbing::Off,
+                    1 => MtuProbing::AfterBlackHole,
+                    _ => MtuProbing::Always,
+                };
+            }
+            "tcp_probe_interval" => policy.mtu_probe_interval = seconds()?,
             "tcp_early_retrans" => policy.tail_loss_probes = flag()?,
             "tcp_keepalive_time" => policy.keepalive = Some(Keepalive { time: seconds()?, ..keepalive }),
             "tcp_keepalive_intvl" => policy.keepalive = Some(Keepalive { interval: seconds()?, ..keepalive }),

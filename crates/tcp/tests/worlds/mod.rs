@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use eleven_tcp::demux::HostOptions;
 use eleven_tcp::ip::{IcmpKind, Unreachable};
-use eleven_tcp::policy::{CongestionAlgorithm, DelayedAck, EcnPolicy, Keepalive, Secret};
+use eleven_tcp::policy::{CongestionAlgorithm, DelayedAck, EcnPolicy, Keepalive, MtuProbing, Secret};
 use eleven_tcp::sim::{
     Cause, Do, EndEvent, GilbertElliott, HostId, Link, Loss, Mtu, Program, Queue, Random, Reordering,
     Simulation, Stop,
@@ -311,7 +311,14 @@ impl World {
                 C::Pacing(which) if which == host => policy.pacing = true,
                 C::Offload(which, bytes) if which == host => policy.segmentation_offload = bytes,
                 C::LongRto(which) if which == host => policy.rto.min = Duration::from_secs(3),
-                C::MtuProbing(which, on) if which == host => policy.mtu_probing = on,
+                C::MtuProbing(which, on) if which == host => {
+                    policy.mtu_probe_interval = Duration::from_secs(2);
+                    policy.mtu_probing = match (on, host) {
+                        (false, _) => MtuProbing::Off,
+                        (true, 0) => MtuProbing::AfterBlackHole,
+                        (true, _) => MtuProbing::Always,
+                    };
+                }
                 C::ProtectTimeWait(which) if which == host => policy.protect_time_wait = true,
                 C::ReuseTimeWait(which) if which == host => options.reuse_time_wait = true,
                 _ => {}

@@ -394,7 +394,7 @@ fn an_idle_connection_is_small() {
 
 #[test]
 fn a_black_hole_is_passed_by_smaller_segments() {
-    let policy = Policy { mtu_probing: true, ..Policy::linux() };
+    let policy = Policy { mtu_probing: crate::policy::MtuProbing::AfterBlackHole, ..Policy::linux() };
     let mut both = Pair::open(&policy);
     let text = vec![7; 20_000];
     both.client.send(both.now, &text).unwrap();

@@ -32,9 +32,9 @@ pub(super) const RULES: &[&[Rule]] = rules! {
     [SynSent] "syn-ack-and-fin" on Segment if [Syn Ack AckAcceptable Fin] unless [Rst]
         do [LearnPeer, AcceptAck, SignalOpen, DeliverText, ConsumeFin, SignalPeerClosed, SendText] => CloseWait,
         "RFC 9293 §3.10.7.3 (fourth), §3.10.7.4 (eighth)",
-        linux Deviation::new("the FIN is not looked at; the peer has to send it again")
+        linux Deviation::new("without Fast Open the FIN is not looked at; the peer has to send it again")
             .to(State::Established).doing(actions!([LearnPeer, AcceptAck, SignalOpen, SendAck, SendText]))
-            .decided_by("tcp_rcv_state_process");
+            .when(Circumstance::WithoutFastOpen).decided_by("tcp_rcv_state_process");
     [SynSent] "simultaneous-open" on Segment if [Syn] unless [Rst Ack]
         do [LearnPeer, HoldForLater, SendSynAck] => SynReceived, "RFC 9293 §3.10.7.3 (fourth), §3.5 (MUST-10)",
         linux Deviation::new("text or FIN that comes with the SYN is dropped, not held");

@@ -16,6 +16,9 @@ mod x86;
 /// last byte counts as if a zero followed.
 #[inline]
 pub(crate) fn sum(bytes: &[u8]) -> u16 {
+    if bytes.len() < FEW {
+        return u16::from_be(fold(sum_of_few(bytes)));
+    }
     #[cfg(all(feature = "std", target_arch = "x86_64"))]
     if let Some(sum) = x86::sum(bytes) {
         return u16::from_be(fold(sum));
@@ -26,6 +29,10 @@ pub(crate) fn sum(bytes: &[u8]) -> u16 {
 /// Appends the bytes to `out` and gives their [`sum`], looking at each only once if possible.
 #[inline]
 pub(crate) fn copy_and_sum(bytes: &[u8], out: &mut Vec<u8>) -> u16 {
+    if bytes.len() < FEW {
+        out.extend_from_slice(bytes);
+        return u16::from_be(fold(sum_of_few(bytes)));
+    }
     #[cfg(all(feature = "std", target_arch = "x86_64"))]
     if let Some(sum) = x86::copy_and_sum(bytes, out) {
         return u16::from_be(fold(sum));
@@ -42,15 +49,13 @@ pub(crate) fn join(first: u16, first_length: usize, second: u16) -> u16 {
     fold(u64::from(first) + u64::from(second))
 }
 
-/// The sum of the pseudo-header for so many bytes of a protocol of IP, not folded: less than 2⁴⁰.
+/// The sum of the pseudo-header for so many bytes of a protocol of IP, not folded: less than 2⁴⁰ for any length IP can
+/// tell.
 ///
 /// IPv4 and IPv6 lay it out differently, but the words in it that are not zero are the same.
 #[inline]
 pub(crate) fn pseudo_header(source: IpAddr, destination: IpAddr, protocol: u8, length: usize) -> u64 {
-    sum_of_address(source)
-        + sum_of_address(destination)
-        + u64::from(protocol)
-        + u64::from(fold(length as u64))
+    sum_of_address(source) + sum_of_address(destination) + u64::from(protocol) + length as u64
 }
 
 #[inline]
@@ -104,15 +109,23 @@ fn sum_portably(bytes: &[u8]) -> u64 {
     total
 }
 
+/// Below this, vectors are not worth their beginning and end: headers above all.
+const FEW: usize = 128;
+
 /// The same for few bytes.
 #[inline]
 fn sum_of_few(bytes: &[u8]) -> u64 {
-    let (words, rest) = bytes.as_chunks::<4>();
-    let mut last = [0; 4];
-    for (last, byte) in last.iter_mut().zip(rest) {
-        *last = *byte;
+    let (words, rest) = bytes.as_chunks::<8>();
+    let mut sum = 0_u64;
+    for word in words {
+        // The carry out of the highest bit comes back in at the lowest, as everywhere in this arithmetic.
+        let (added, carry) = sum.overflowing_add(u64::from_ne_bytes(*word));
+        sum = added + u64::from(carry);
     }
-    words.iter().chain([&last]).map(|word| u64::from(u32::from_ne_bytes(*word))).sum()
+    let mut last = [0; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    let last = u64::from_ne_bytes(last);
+    (sum >> 32) + (sum & 0xffff_ffff) + (last >> 32) + (last & 0xffff_ffff)
 }
 
 #[cfg(test)]

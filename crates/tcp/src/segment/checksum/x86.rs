@@ -13,13 +13,10 @@ use core::mem::MaybeUninit;
 
 use super::sum_of_few;
 
-/// Below this the simple way is as fast.
-const WORTHWHILE: usize = 128;
-
 /// The sum in the machine's byte order, not folded; `None` if this is not the way to take it.
 #[inline]
 pub(super) fn sum(bytes: &[u8]) -> Option<u64> {
-    (bytes.len() >= WORTHWHILE && std::arch::is_x86_feature_detected!("avx2")).then(|| {
+    std::arch::is_x86_feature_detected!("avx2").then(|| {
         // SAFETY: the processor has AVX2, the line above says.
         unsafe { sum_by_vectors(bytes) }
     })
@@ -28,7 +25,7 @@ pub(super) fn sum(bytes: &[u8]) -> Option<u64> {
 /// The same, and the bytes are appended to `out`; `None`, and nothing is appended, if this is not the way.
 #[inline]
 pub(super) fn copy_and_sum(bytes: &[u8], out: &mut Vec<u8>) -> Option<u64> {
-    (bytes.len() >= WORTHWHILE && std::arch::is_x86_feature_detected!("avx2")).then(|| {
+    std::arch::is_x86_feature_detected!("avx2").then(|| {
         // SAFETY: the processor has AVX2, the line above says.
         unsafe { copy_and_sum_by_vectors(bytes, out) }
     })

@@ -1,6 +1,7 @@
 use core::time::Duration;
 
 use super::*;
+use crate::policy::MtuProbing;
 use crate::sim::{Mtu, Vantage};
 
 const START: Instant = Instant::ZERO;
@@ -178,4 +179,41 @@ fn calls_come_from_outside_too() {
     run.world.run_until(Instant::from_secs(2));
     assert!(run.world.end(end).aborted);
     assert_eq!(run.world.ends()[1].failure, Some(Failure::ConnectionReset));
+}
+
+/// RFC 4821: with routers that report nothing, the size goes down where the path carries less, comes near to what it
+/// carries, and goes up again after the path has changed for the better. A probe that is lost is no congestion.
+#[test]
+fn the_largest_packet_is_found_without_reports() {
+    for probing in [MtuProbing::AfterBlackHole, MtuProbing::Always] {
+        for policy in policies() {
+            let policy =
+                Policy { mtu_probing: probing, mtu_probe_interval: Duration::from_secs(5), ..policy };
+            let mut run = Run::new(&policy);
+            let delay = Link::with_delay(Duration::from_millis(10));
+            run.serve("receive all; close");
+            let end =
+                run.connect("send 200000; wait 40s; send 400000; wait 20s; send 400000; wait 60s; close");
+            let at = Instant::from_secs;
+            run.world.change_link(START, run.client, run.server, Link { mtu: Mtu::Silent(1_300), ..delay });
+            run.world.change_link(at(50), run.client, run.server, delay);
+            let info = |run: &Run| {
+                let demux = run.world.demux(run.client).unwrap();
+                demux.connection(run.world.end(end).connection().unwrap()).unwrap().info()
+            };
+            run.world.run_until(at(35));
+            let found = info(&run);
+            assert!((1_064..=1_300).contains(&found.path_mtu), "{}", found.path_mtu);
+            run.world.run_until(at(45));
+            let found = info(&run);
+            assert!((1_290..=1_300).contains(&found.path_mtu), "{probing:?} {}", found.path_mtu);
+            if probing == MtuProbing::Always {
+                assert_eq!(found.slow_start_threshold, None, "probes were lost, and nothing else");
+            }
+            run.world.run_until(at(90));
+            assert!(info(&run).path_mtu >= 1_490, "{probing:?} {}", info(&run).path_mtu);
+            assert_eq!(run.world.run_until(at(600)), Stop::Quiet);
+            assert_eq!((run.world.ends()[1].received, run.world.ends()[1].damaged), (1_000_000, None));
+        }
+    }
 }
