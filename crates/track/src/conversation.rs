@@ -26,6 +26,8 @@ pub(crate) struct Conversation {
     pub(crate) halves: [Half; 2],
     pub(crate) last_time: i64,
     pub(crate) origin: Origin,
+    /// The how manieth of its tracker, from 1.
+    pub(crate) ordinal: u64,
     pub(crate) key: Key,
     pub(crate) path: u64,
     /// Round trips of client's and server's text, from here to the other side and back.
@@ -44,8 +46,6 @@ pub(crate) struct Conversation {
     pub(crate) finished: bool,
     /// Microseconds from the first SYN to the ACK that ends the handshake.
     pub(crate) handshake_us: u32,
-    /// Microseconds from the first packet to the server's first text.
-    pub(crate) first_byte_us: u32,
     /// Microseconds from the first packet to the first FIN or RST.
     pub(crate) close_us: u32,
 }
@@ -83,12 +83,19 @@ fn sender_is_client(sighting: &Sighting<'_>) -> (bool, bool) {
 }
 
 impl Conversation {
-    pub(crate) fn new(sighting: &Sighting<'_>, key: Key, reversed: bool, settings: &Settings) -> Self {
+    pub(crate) fn new(
+        sighting: &Sighting<'_>,
+        key: Key,
+        reversed: bool,
+        ordinal: u64,
+        settings: &Settings,
+    ) -> Self {
         let (client, direction_known) = sender_is_client(sighting);
         Self {
             halves: [Half::default(), Half::default()],
             last_time: sighting.time_ns,
             origin: Origin { packet: sighting.number, time_ns: sighting.time_ns },
+            ordinal,
             key,
             path: sighting.path,
             round_trips: [Samples::default(), Samples::default()],
@@ -101,7 +108,6 @@ impl Conversation {
             closed_by_reset: false,
             finished: false,
             handshake_us: UNKNOWN,
-            first_byte_us: UNKNOWN,
             close_us: UNKNOWN,
         }
     }
@@ -261,6 +267,7 @@ impl Conversation {
         let halves = &self.halves;
         Verdict {
             flow: self.origin.packet,
+            ordinal: self.ordinal,
             is_first: seen.number == self.origin.packet,
             from,
             seq: seen.seq.offset_from(mine_isn),
@@ -285,6 +292,7 @@ impl Conversation {
         let (mine, theirs) = (&halves[from.index()], &halves[from.other().index()]);
         Verdict {
             flow: self.origin.packet,
+            ordinal: self.ordinal,
             is_first: seen.number == self.origin.packet,
             from,
             seq: seen.seq.offset_from(mine.isn),
@@ -308,8 +316,11 @@ impl Conversation {
                 self.handshake_us = seen.clock.min(UNKNOWN - 1);
             }
         }
-        if from == Side::Server && self.first_byte_us == UNKNOWN && seen.text > 0 {
-            self.first_byte_us = seen.clock.min(UNKNOWN - 1);
+        if seen.text > 0 {
+            let half = &mut self.halves[from.index()];
+            if half.first_text_us == UNKNOWN {
+                half.first_text_us = seen.clock.min(UNKNOWN - 1);
+            }
         }
         if self.closed_by.is_none() && seen.flags.intersects(Flags::FIN | Flags::RST) {
             self.closed_by = Some(from);

@@ -8,6 +8,7 @@ use hashbrown::HashTable;
 use siphasher::sip::SipHasher13;
 
 use crate::conversation::Conversation;
+use crate::flow::Detail;
 use crate::half::{At, Marks};
 use crate::key::{Key, Located, Sockets};
 use crate::moves::{Deed, rule_of};
@@ -252,8 +253,9 @@ impl Tracker {
         self.suspect(sighting, notes);
         let place = self.flows.len();
         let key = Key::keep(&located.sockets);
-        self.flows.push(Conversation::new(sighting, key, located.reversed, &self.settings));
         self.totals.flows += 1;
+        let ordinal = self.totals.flows;
+        self.flows.push(Conversation::new(sighting, key, located.reversed, ordinal, &self.settings));
         let entry = Entry::new(located.hash, place);
         self.index.insert_unique(entry.hash(), entry, |entry| entry.hash());
         place
@@ -318,7 +320,7 @@ impl Tracker {
         order.sort_unstable();
         for (_, _, _, place) in &order {
             if let Some(flow) = self.flows.get(*place as usize) {
-                self.evicted.push(flow.tell(self.now_ns, &self.settings));
+                self.evicted.push(flow.tell(self.now_ns, &self.settings, Detail::Whole));
             }
         }
         self.totals.evicted += order.len() as u64;
@@ -365,18 +367,27 @@ impl Tracker {
         Some(flow.observe_report(reported, reversed))
     }
 
-    /// All flows that are kept, in the order of their first packets, told as they are now.
-    pub fn flows(&self) -> Vec<Flow> {
-        let mut flows: Vec<Flow> =
-            self.flows.iter().map(|flow| flow.tell(self.now_ns, &self.settings)).collect();
-        flows.sort_by_key(|flow| flow.id);
-        flows
+    /// All flows that are kept, in the order in which they began, each told as it is now when its turn comes: so they can
+    /// be walked through again, and take no memory beside the tracker.
+    pub fn flows(&self) -> impl Iterator<Item = Flow> {
+        self.tell_in_order(Detail::Whole)
+    }
+
+    /// As [`flows`](Self::flows), but without what costs: [`End::path`](crate::End::path) is empty,
+    /// [`End::round_trips`](crate::End::round_trips) and [`Flow::zeek`] are `None`. For sums over all flows.
+    pub fn outlines(&self) -> impl Iterator<Item = Flow> {
+        self.tell_in_order(Detail::Outline)
+    }
+
+    fn tell_in_order(&self, detail: Detail) -> impl Iterator<Item = Flow> {
+        Order::of(self)
+            .filter_map(move |place| Some(self.flows.get(place)?.tell(self.now_ns, &self.settings, detail)))
     }
 
     /// One flow as it is now, by the number of its first packet; evicted ones are not found.
     pub fn flow(&self, id: u64) -> Option<Flow> {
         let flow = self.flows.iter().find(|flow| flow.origin.packet == id)?;
-        Some(flow.tell(self.now_ns, &self.settings))
+        Some(flow.tell(self.now_ns, &self.settings, Detail::Whole))
     }
 
     /// How many flows are kept.
@@ -394,12 +405,22 @@ impl Tracker {
         core::mem::take(&mut self.evicted)
     }
 
-    /// Ends: all flows that were not fetched yet, evicted ones included, in the order of their first packets.
-    pub fn finish(mut self) -> Vec<Flow> {
-        let mut flows = core::mem::take(&mut self.evicted);
-        flows.extend(self.flows.iter().map(|flow| flow.tell(self.now_ns, &self.settings)));
-        flows.sort_by_key(|flow| flow.id);
-        flows
+    /// Ends: all flows that were not fetched yet, evicted ones included, in the order in which they began, each told when
+    /// its turn comes.
+    pub fn finish(mut self) -> impl Iterator<Item = Flow> {
+        let mut evicted = core::mem::take(&mut self.evicted);
+        evicted.sort_unstable_by_key(|flow| flow.ordinal);
+        let mut evicted = evicted.into_iter().peekable();
+        let mut order = Order::of(&self).peekable();
+        core::iter::from_fn(move || {
+            let kept = order.peek().and_then(|place| self.flows.get(*place));
+            let Some(kept) = kept else { return evicted.next() };
+            if let Some(earlier) = evicted.next_if(|flow| flow.ordinal < kept.ordinal) {
+                return Some(earlier);
+            }
+            order.next();
+            Some(kept.tell(self.now_ns, &self.settings, Detail::Whole))
+        })
     }
 
     /// Bytes of memory taken by the flows and what finds them, without evicted ones that wait to be fetched.
@@ -409,6 +430,37 @@ impl Tracker {
         let index = self.index.capacity() * 8 / 7 * (size_of::<Entry>() + 1);
         let flows: usize = self.flows.iter().map(Conversation::memory).sum();
         flows + spare + index + self.floods.memory() + self.scans.memory()
+    }
+}
+
+/// The places of flows in the order in which they began.
+enum Order {
+    /// Nothing was ever taken out: as they lie.
+    AsTheyLie(core::ops::Range<usize>),
+    Sorted(std::vec::IntoIter<u32>),
+}
+
+impl Order {
+    fn of(tracker: &Tracker) -> Self {
+        let flows = &tracker.flows;
+        if tracker.totals.evicted == 0 {
+            return Self::AsTheyLie(0..flows.len());
+        }
+        let mut order: Vec<(u64, u32)> =
+            flows.iter().zip(0..).map(|(flow, place)| (flow.ordinal, place)).collect();
+        order.sort_unstable();
+        Self::Sorted(order.into_iter().map(|(_, place)| place).collect::<Vec<_>>().into_iter())
+    }
+}
+
+impl Iterator for Order {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        match self {
+            Self::AsTheyLie(places) => places.next(),
+            Self::Sorted(places) => places.next().map(|place| place as usize),
+        }
     }
 }
 
@@ -455,6 +507,7 @@ impl Conversation {
         let halves = &self.halves;
         Verdict {
             flow: self.origin.packet,
+            ordinal: self.ordinal,
             is_first: false,
             from,
             seq: seq.offset_from(halves[from.index()].isn),

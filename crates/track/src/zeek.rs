@@ -281,7 +281,7 @@ impl Plain {
             && self.states[other] != Z::Inactive
             && mine.unique_bytes < 1 << 30
             && text < 1 << 20
-            && segment.text.len() as u64 >= u64::from(text)
+            && (segment.text.is_empty() || segment.text.len() as u64 >= u64::from(text))
             && machine::is_acceptable(theirs, mine, &Seen::of(sighting, 0))
             && (segment.ack != theirs.acked || theirs.acked != theirs.isn);
         if !ordinary {
