@@ -13,9 +13,6 @@ use crate::seen::Seen;
 use crate::zeek::Zeek;
 use crate::{Settings, Side, Sighting, Verdict, wireshark};
 
-/// Where no round trip is known, a segment may have been under way so long.
-const PATIENCE_NS: i64 = 500_000_000;
-
 /// Something that is not known yet.
 pub(crate) const UNKNOWN: u32 = u32::MAX;
 
@@ -193,7 +190,7 @@ impl Conversation {
         let seen = Seen::of(sighting, self.origin.time_ns);
         let mut from = self.side(reversed);
         let drops = settings.checksums == crate::Checksums::Drop;
-        self.zeek.observe(sighting, reversed, from == Side::Client, &self.halves, drops);
+        self.zeek.observe(sighting, &seen, reversed, from == Side::Client, &self.halves, drops);
         self.wireshark.observe(seen.flags, seen.text);
         self.last_time = self.last_time.max(seen.time_ns);
         let mut notes = Notes::NONE;
@@ -208,7 +205,6 @@ impl Conversation {
         }
         let at = At { origin: self.origin, packet: seen.number, time_ns: seen.time_ns };
         let before = [self.halves[0].state(), self.halves[1].state()];
-        let patience_ns = self.round_trips.iter().map(Samples::max_ns).sum::<i64>();
         let (client, server) = self.halves.split_at_mut(1);
         let (mine, theirs) = match from {
             Side::Client => (&mut client[0], &mut server[0]),
@@ -220,11 +216,7 @@ impl Conversation {
         if late {
             notes.insert(Note::OldTimestamp);
         }
-        let context = Context {
-            at,
-            late,
-            patience_ns: if patience_ns > 0 { patience_ns.saturating_mul(2) } else { PATIENCE_NS },
-        };
+        let context = Context { at, late, round_trips: &self.round_trips };
         let odd = odd_flags(&seen, mine, theirs, &mut notes);
         let mut sender_rule = None;
         let mut receiver_rule = None;
@@ -393,7 +385,7 @@ fn put_down(
     mine: &mut Half,
     theirs: &mut Half,
     seen: &Seen<'_>,
-    context: &Context,
+    context: &Context<'_>,
     arrival: Arrival,
     notes: &mut Notes,
 ) -> numbers::RoundTrip {
@@ -414,8 +406,7 @@ fn put_down(
         let probe = numbers::note_probe(mine, theirs, seen, notes);
         if seen.len() > 0 && !probe {
             if arrival.acceptable || seen.end().le(mine.next) {
-                let rtt_ns = context.patience_ns / 2;
-                numbers::put_down_text(mine, theirs, seen, context.late, rtt_ns, notes);
+                numbers::put_down_text(mine, theirs, seen, context, notes);
             } else {
                 notes.insert(Note::OutOfWindow);
             }
@@ -426,7 +417,7 @@ fn put_down(
     }
     let round_trip = numbers::put_down_ack(mine, theirs, seen, arrival, notes);
     // Timestamps alone have no blocks, and nothing shorter has.
-    if seen.options.len() >= 10 && (seen.timestamps.is_none() || seen.options.len() > 12) {
+    if seen.options.len() >= 10 && !seen.has_only_timestamps() {
         numbers::put_down_sack(theirs, seen, notes);
     }
     round_trip

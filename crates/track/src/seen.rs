@@ -36,10 +36,16 @@ impl<'a> Seen<'a> {
             window: segment.window,
             text: sighting.text_length,
             options: &segment.options,
-            timestamps: segment.options.timestamps(),
+            timestamps: timestamps(&segment.options),
             identification: sighting.identification,
             hop_limit: sighting.hop_limit,
         }
+    }
+
+    /// Whether it has no option but timestamps.
+    #[inline]
+    pub(crate) fn has_only_timestamps(&self) -> bool {
+        self.options.is_empty() || (self.timestamps.is_some() && self.options.len() <= 12)
     }
 
     #[inline]
@@ -74,5 +80,21 @@ impl<'a> Seen<'a> {
         self.text == 0
             && self.has(Flags::ACK)
             && !self.flags.intersects(Flags::SYN.union(Flags::FIN).union(Flags::RST))
+    }
+}
+
+/// The timestamps, where nearly everybody puts them (RFC 7323 appendix A) found at a glance.
+#[inline]
+fn timestamps(options: &Options) -> Option<Timestamps> {
+    match options.as_bytes() {
+        [] => None,
+        [1, 1, 8, 10, clocks @ ..] if clocks.len() == 8 => {
+            let (value, echo_reply) = (clocks.first_chunk()?, clocks.last_chunk()?);
+            Some(Timestamps {
+                value: u32::from_be_bytes(*value),
+                echo_reply: u32::from_be_bytes(*echo_reply),
+            })
+        }
+        _ => options.timestamps(),
     }
 }

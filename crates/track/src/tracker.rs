@@ -143,7 +143,8 @@ impl Tracker {
     /// Takes in a segment.
     pub fn observe(&mut self, sighting: &Sighting<'_>) -> Verdict {
         let located = Located::of(sighting, &self.settings.hash_key);
-        self.observe_located(sighting, &located)
+        let found = self.find(&located);
+        self.observe_located(sighting, &located, found)
     }
 
     /// Takes in a few segments and hands each verdict on, with its place among them. It comes to the same as
@@ -173,7 +174,8 @@ impl Tracker {
             std::hint::black_box(near);
             for (index, (slot, sighting)) in located.iter().zip(part).enumerate() {
                 if let Some(slot) = slot {
-                    let verdict = self.observe_located(sighting, slot);
+                    let found = self.recall(slot, places[index]).or_else(|| self.find(slot));
+                    let verdict = self.observe_located(sighting, slot, found);
                     each(chunk * AT_ONCE + index, &verdict);
                 }
             }
@@ -192,13 +194,27 @@ impl Tracker {
         self.index.find(spread(located.hash), is_it).map(|entry| entry.place as usize)
     }
 
-    fn observe_located(&mut self, sighting: &Sighting<'_>, located: &Located) -> Verdict {
+    /// The place that was looked up before other segments were taken in, if it still is that of the flow.
+    #[inline]
+    fn recall(&self, located: &Located, place: u32) -> Option<usize> {
+        let place = place as usize;
+        let flow = self.flows.get(place)?;
+        // A flow that another one succeeded is finished, and only such are not in the index.
+        (!flow.finished && flow.key.is(&located.sockets) && flow.path == located.path).then_some(place)
+    }
+
+    fn observe_located(
+        &mut self,
+        sighting: &Sighting<'_>,
+        located: &Located,
+        found: Option<usize>,
+    ) -> Verdict {
         self.totals.packets += 1;
         self.totals.bytes += u64::from(sighting.text_length);
         self.totals.bad_checksums += u64::from(sighting.checksum_bad);
         self.now_ns = self.now_ns.max(sighting.time_ns);
         let mut notes = Notes::NONE;
-        let place = match self.find(located) {
+        let place = match found {
             Some(place)
                 if !self
                     .flows
@@ -476,7 +492,11 @@ impl Conversation {
                 ^ half.bytes as u32
                 ^ u32::from(half.last_window)
         };
-        near(&self.halves[0]) ^ near(&self.halves[1]) ^ self.last_time as u32 ^ self.close_us
+        near(&self.halves[0])
+            ^ near(&self.halves[1])
+            ^ self.last_time as u32
+            ^ self.close_us
+            ^ u32::from(self.key.is_wide())
     }
 
     /// An ICMP error about something its sender had sent.
