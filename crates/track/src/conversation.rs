@@ -132,11 +132,17 @@ impl Conversation {
     }
 
     /// Whether a segment begins another connection between the same sockets.
+    #[inline]
     pub(crate) fn is_succeeded_by(&self, sighting: &Sighting<'_>, reversed: bool) -> bool {
+        let flags = sighting.segment.flags;
+        flags.contains(Flags::SYN)
+            && !flags.contains(Flags::RST)
+            && self.is_succeeded_by_syn(sighting, reversed)
+    }
+
+    #[cold]
+    fn is_succeeded_by_syn(&self, sighting: &Sighting<'_>, reversed: bool) -> bool {
         let segment = sighting.segment;
-        if !segment.flags.contains(Flags::SYN) || segment.flags.contains(Flags::RST) {
-            return false;
-        }
         let side = self.side(reversed);
         let (mine, theirs) = (&self.halves[side.index()], &self.halves[side.other().index()]);
         if mine.is(Marks::NUMBERED) && segment.seq == mine.isn {
@@ -180,12 +186,14 @@ impl Conversation {
         from.other()
     }
 
-    /// Takes in a segment.
+    /// Takes in a segment, of which something may be noted already.
+    #[inline]
     pub(crate) fn observe(
         &mut self,
         sighting: &Sighting<'_>,
         reversed: bool,
         settings: &Settings,
+        mut notes: Notes,
     ) -> Verdict {
         let seen = Seen::of(sighting, self.origin.time_ns);
         let mut from = self.side(reversed);
@@ -193,12 +201,14 @@ impl Conversation {
         self.zeek.observe(sighting, &seen, reversed, from == Side::Client, &self.halves, drops);
         self.wireshark.observe(seen.flags, seen.text);
         self.last_time = self.last_time.max(seen.time_ns);
-        let mut notes = Notes::NONE;
         if sighting.checksum_bad && settings.checksums != crate::Checksums::Ignore {
             notes.insert(Note::BadChecksum);
             if settings.checksums == crate::Checksums::Drop {
                 return self.left_out(&seen, from, notes);
             }
+        }
+        if seen.malformed {
+            notes.insert(Note::MalformedOptions);
         }
         if seen.has(Flags::SYN) && !self.direction_known && !seen.flags.intersects(Flags::RST | Flags::FIN) {
             from = self.learn_direction(from, seen.flags);

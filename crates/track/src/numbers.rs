@@ -36,9 +36,6 @@ pub(crate) fn put_down_syn(mine: &mut Half, theirs: &mut Half, seen: &Seen<'_>, 
             _ => {}
         }
     }
-    if options.malformed() {
-        notes.insert(Note::MalformedOptions);
-    }
     let first_answer = seen.has(Flags::ACK) && !mine.is(Marks::SYN_ACK);
     if seen.has(Flags::ACK) {
         mine.marks.set(Marks::SYN_ACK);

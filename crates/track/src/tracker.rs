@@ -1,6 +1,5 @@
 //! All flows.
 
-use std::hash::Hasher;
 use std::net::{IpAddr, SocketAddr};
 
 use eleven_tcp::{Flags, State};
@@ -34,6 +33,7 @@ pub struct Tracker {
     totals: Totals,
     floods: Sketch,
     scans: Sketch,
+    sketch_key: [u64; 2],
     now_ns: i64,
 }
 
@@ -111,6 +111,7 @@ pub struct Reported {
 impl Tracker {
     /// Nothing seen yet.
     pub fn new(mut settings: Settings) -> Self {
+        let key = SipHasher13::new_with_key(&settings.hash_key);
         settings.max_flows = settings.max_flows.clamp(1, u32::MAX as usize - 1);
         Self {
             settings,
@@ -120,6 +121,7 @@ impl Tracker {
             totals: Totals::default(),
             floods: Sketch::new(),
             scans: Sketch::new(),
+            sketch_key: [key.hash(b"low"), key.hash(b"high")],
             now_ns: i64::MIN,
         }
     }
@@ -234,11 +236,7 @@ impl Tracker {
             unreachable!("a flow that was found or begun");
         };
         let was_open = flow.handshake_us != crate::conversation::UNKNOWN;
-        let mut verdict = flow.observe(sighting, located.reversed, &self.settings);
-        if !notes.is_empty() {
-            flow.count(notes, verdict.from, sighting.number);
-            notes.iter().for_each(|note| verdict.notes.insert(note));
-        }
+        let verdict = flow.observe(sighting, located.reversed, &self.settings, notes);
         if !was_open && flow.handshake_us != crate::conversation::UNKNOWN {
             self.forgive(sighting);
         }
@@ -277,16 +275,19 @@ impl Tracker {
         place
     }
 
-    fn hash_of(&self, addresses: &[IpAddr], port: u16) -> u64 {
-        let mut hasher = SipHasher13::new_with_key(&self.settings.hash_key);
-        for address in addresses {
-            match address {
-                IpAddr::V4(address) => hasher.write_u32(address.to_bits()),
-                IpAddr::V6(address) => hasher.write_u128(address.to_bits()),
-            }
-        }
-        hasher.write_u16(port);
-        hasher.finish()
+    /// A keyed hash for the sketches: they only have to be hard to aim at, so two multiplications do.
+    fn hash_of(&self, address: IpAddr, port: u16) -> u64 {
+        let [low, high] = self.sketch_key;
+        let bits = match address {
+            IpAddr::V4(address) => u128::from(address.to_bits()),
+            IpAddr::V6(address) => address.to_bits(),
+        };
+        let folded = |one: u64, other: u64| {
+            let product = u128::from(one) * u128::from(other);
+            product as u64 ^ (product >> 64) as u64
+        };
+        let near = folded(bits as u64 ^ low, 0x9e37_79b9_7f4a_7c15);
+        folded(near ^ (bits >> 64) as u64 ^ u64::from(port).rotate_right(16), high | 1)
     }
 
     /// Counts an attempt to open.
@@ -295,13 +296,13 @@ impl Tracker {
         let opens = segment.flags.contains(Flags::SYN) && !segment.flags.contains(Flags::ACK);
         let probes = !segment.flags.intersects(Flags::ACK | Flags::SYN | Flags::RST);
         if opens {
-            let destination = self.hash_of(&[sighting.destination], segment.destination_port);
+            let destination = self.hash_of(sighting.destination, segment.destination_port);
             if self.floods.add(destination, sighting.time_ns) > self.settings.flood_threshold {
                 notes.insert(Note::SynFlood);
             }
         }
         if opens || probes {
-            let source = self.hash_of(&[sighting.source], 0);
+            let source = self.hash_of(sighting.source, 0);
             if self.scans.add(source, sighting.time_ns) > self.settings.scan_threshold {
                 notes.insert(Note::Scan);
             }
@@ -311,9 +312,9 @@ impl Tracker {
     /// An attempt succeeded: neither flood nor scan.
     #[cold]
     fn forgive(&mut self, sighting: &Sighting<'_>) {
-        let destination = self.hash_of(&[sighting.destination], sighting.segment.destination_port);
+        let destination = self.hash_of(sighting.destination, sighting.segment.destination_port);
         self.floods.remove(destination);
-        let source = self.hash_of(&[sighting.source], 0);
+        let source = self.hash_of(sighting.source, 0);
         self.scans.remove(source);
     }
 
