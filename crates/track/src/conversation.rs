@@ -13,9 +13,6 @@ use crate::seen::Seen;
 use crate::zeek::Zeek;
 use crate::{Settings, Side, Sighting, Verdict, wireshark};
 
-/// Where no round trip is known, a segment may have been under way so long.
-const PATIENCE_NS: i64 = 500_000_000;
-
 /// Something that is not known yet.
 pub(crate) const UNKNOWN: u32 = u32::MAX;
 
@@ -26,6 +23,8 @@ pub(crate) struct Conversation {
     pub(crate) halves: [Half; 2],
     pub(crate) last_time: i64,
     pub(crate) origin: Origin,
+    /// The how manieth of its tracker, from 1.
+    pub(crate) ordinal: u64,
     pub(crate) key: Key,
     pub(crate) path: u64,
     /// Round trips of client's and server's text, from here to the other side and back.
@@ -44,8 +43,6 @@ pub(crate) struct Conversation {
     pub(crate) finished: bool,
     /// Microseconds from the first SYN to the ACK that ends the handshake.
     pub(crate) handshake_us: u32,
-    /// Microseconds from the first packet to the server's first text.
-    pub(crate) first_byte_us: u32,
     /// Microseconds from the first packet to the first FIN or RST.
     pub(crate) close_us: u32,
 }
@@ -83,12 +80,19 @@ fn sender_is_client(sighting: &Sighting<'_>) -> (bool, bool) {
 }
 
 impl Conversation {
-    pub(crate) fn new(sighting: &Sighting<'_>, key: Key, reversed: bool, settings: &Settings) -> Self {
+    pub(crate) fn new(
+        sighting: &Sighting<'_>,
+        key: Key,
+        reversed: bool,
+        ordinal: u64,
+        settings: &Settings,
+    ) -> Self {
         let (client, direction_known) = sender_is_client(sighting);
         Self {
             halves: [Half::default(), Half::default()],
             last_time: sighting.time_ns,
             origin: Origin { packet: sighting.number, time_ns: sighting.time_ns },
+            ordinal,
             key,
             path: sighting.path,
             round_trips: [Samples::default(), Samples::default()],
@@ -101,7 +105,6 @@ impl Conversation {
             closed_by_reset: false,
             finished: false,
             handshake_us: UNKNOWN,
-            first_byte_us: UNKNOWN,
             close_us: UNKNOWN,
         }
     }
@@ -129,11 +132,17 @@ impl Conversation {
     }
 
     /// Whether a segment begins another connection between the same sockets.
+    #[inline]
     pub(crate) fn is_succeeded_by(&self, sighting: &Sighting<'_>, reversed: bool) -> bool {
+        let flags = sighting.segment.flags;
+        flags.contains(Flags::SYN)
+            && !flags.contains(Flags::RST)
+            && self.is_succeeded_by_syn(sighting, reversed)
+    }
+
+    #[cold]
+    fn is_succeeded_by_syn(&self, sighting: &Sighting<'_>, reversed: bool) -> bool {
         let segment = sighting.segment;
-        if !segment.flags.contains(Flags::SYN) || segment.flags.contains(Flags::RST) {
-            return false;
-        }
         let side = self.side(reversed);
         let (mine, theirs) = (&self.halves[side.index()], &self.halves[side.other().index()]);
         if mine.is(Marks::NUMBERED) && segment.seq == mine.isn {
@@ -177,32 +186,35 @@ impl Conversation {
         from.other()
     }
 
-    /// Takes in a segment.
+    /// Takes in a segment, of which something may be noted already.
+    #[inline]
     pub(crate) fn observe(
         &mut self,
         sighting: &Sighting<'_>,
         reversed: bool,
         settings: &Settings,
+        mut notes: Notes,
     ) -> Verdict {
         let seen = Seen::of(sighting, self.origin.time_ns);
         let mut from = self.side(reversed);
         let drops = settings.checksums == crate::Checksums::Drop;
-        self.zeek.observe(sighting, reversed, from == Side::Client, &self.halves, drops);
+        self.zeek.observe(sighting, &seen, reversed, from == Side::Client, &self.halves, drops);
         self.wireshark.observe(seen.flags, seen.text);
         self.last_time = self.last_time.max(seen.time_ns);
-        let mut notes = Notes::NONE;
         if sighting.checksum_bad && settings.checksums != crate::Checksums::Ignore {
             notes.insert(Note::BadChecksum);
             if settings.checksums == crate::Checksums::Drop {
                 return self.left_out(&seen, from, notes);
             }
         }
+        if seen.malformed {
+            notes.insert(Note::MalformedOptions);
+        }
         if seen.has(Flags::SYN) && !self.direction_known && !seen.flags.intersects(Flags::RST | Flags::FIN) {
             from = self.learn_direction(from, seen.flags);
         }
         let at = At { origin: self.origin, packet: seen.number, time_ns: seen.time_ns };
         let before = [self.halves[0].state(), self.halves[1].state()];
-        let patience_ns = self.round_trips.iter().map(Samples::max_ns).sum::<i64>();
         let (client, server) = self.halves.split_at_mut(1);
         let (mine, theirs) = match from {
             Side::Client => (&mut client[0], &mut server[0]),
@@ -214,11 +226,7 @@ impl Conversation {
         if late {
             notes.insert(Note::OldTimestamp);
         }
-        let context = Context {
-            at,
-            late,
-            patience_ns: if patience_ns > 0 { patience_ns.saturating_mul(2) } else { PATIENCE_NS },
-        };
+        let context = Context { at, late, round_trips: &self.round_trips };
         let odd = odd_flags(&seen, mine, theirs, &mut notes);
         let mut sender_rule = None;
         let mut receiver_rule = None;
@@ -261,6 +269,7 @@ impl Conversation {
         let halves = &self.halves;
         Verdict {
             flow: self.origin.packet,
+            ordinal: self.ordinal,
             is_first: seen.number == self.origin.packet,
             from,
             seq: seen.seq.offset_from(mine_isn),
@@ -285,6 +294,7 @@ impl Conversation {
         let (mine, theirs) = (&halves[from.index()], &halves[from.other().index()]);
         Verdict {
             flow: self.origin.packet,
+            ordinal: self.ordinal,
             is_first: seen.number == self.origin.packet,
             from,
             seq: seen.seq.offset_from(mine.isn),
@@ -308,8 +318,11 @@ impl Conversation {
                 self.handshake_us = seen.clock.min(UNKNOWN - 1);
             }
         }
-        if from == Side::Server && self.first_byte_us == UNKNOWN && seen.text > 0 {
-            self.first_byte_us = seen.clock.min(UNKNOWN - 1);
+        if seen.text > 0 {
+            let half = &mut self.halves[from.index()];
+            if half.first_text_us == UNKNOWN {
+                half.first_text_us = seen.clock.min(UNKNOWN - 1);
+            }
         }
         if self.closed_by.is_none() && seen.flags.intersects(Flags::FIN | Flags::RST) {
             self.closed_by = Some(from);
@@ -382,7 +395,7 @@ fn put_down(
     mine: &mut Half,
     theirs: &mut Half,
     seen: &Seen<'_>,
-    context: &Context,
+    context: &Context<'_>,
     arrival: Arrival,
     notes: &mut Notes,
 ) -> numbers::RoundTrip {
@@ -403,8 +416,7 @@ fn put_down(
         let probe = numbers::note_probe(mine, theirs, seen, notes);
         if seen.len() > 0 && !probe {
             if arrival.acceptable || seen.end().le(mine.next) {
-                let rtt_ns = context.patience_ns / 2;
-                numbers::put_down_text(mine, theirs, seen, context.late, rtt_ns, notes);
+                numbers::put_down_text(mine, theirs, seen, context, notes);
             } else {
                 notes.insert(Note::OutOfWindow);
             }
@@ -415,7 +427,7 @@ fn put_down(
     }
     let round_trip = numbers::put_down_ack(mine, theirs, seen, arrival, notes);
     // Timestamps alone have no blocks, and nothing shorter has.
-    if seen.options.len() >= 10 && (seen.timestamps.is_none() || seen.options.len() > 12) {
+    if seen.options.len() >= 10 && !seen.has_only_timestamps() {
         numbers::put_down_sack(theirs, seen, notes);
     }
     round_trip

@@ -97,8 +97,10 @@ impl End {
 /// Everything about one flow.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Flow {
-    /// Its identity: the number of its first packet. Who needs small numbers counts flows in this order.
+    /// Its identity: the number of its first packet, the same whichever tracker saw it.
     pub id: u64,
+    /// The how manieth flow it is that its tracker saw begin, from 1.
+    pub ordinal: u64,
     /// What else its key had ([`crate::Sighting::path`]).
     pub path: u64,
     /// Whether client and server are known from SYNs, not guessed from ports.
@@ -142,6 +144,15 @@ pub struct Zeek {
     pub originator: Side,
 }
 
+/// How much is told of a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Detail {
+    /// Without paths, round trips and Zeek: nothing that needs memory of its own, but for anomalies.
+    Outline,
+    /// Everything.
+    Whole,
+}
+
 impl Flow {
     /// The end on a side.
     pub const fn end(&self, side: Side) -> &End {
@@ -179,19 +190,21 @@ fn known(micros: u32) -> Option<u32> {
 }
 
 impl Conversation {
-    fn end(&self, side: Side, now_ns: i64, settings: &Settings) -> End {
+    fn end(&self, side: Side, now_ns: i64, settings: &Settings, detail: Detail) -> End {
         let half = &self.halves[side.index()];
-        let mut path: Vec<Step> = half.path.steps(self.origin).collect();
+        let whole = detail == Detail::Whole;
+        let mut path: Vec<Step> = if whole { half.path.steps(self.origin).collect() } else { Vec::new() };
         let (mut state, mut provenance) = (half.state(), half.provenance());
         if self.time_wait_over(side, now_ns, settings)
-            && let Some(last) = path.last()
             && let Some(rule) = crate::moves::rule_of(State::TimeWait, crate::moves::Deed::TimeWaitTimeout)
         {
             state = rule.to;
             provenance = Provenance::Assumed(Assumption::TimeWaitOver);
-            let lasts = i64::try_from(settings.time_wait.as_nanos()).unwrap_or(i64::MAX);
-            let time_ns = self.last_time.saturating_add(lasts);
-            path.push(Step { state, rule: Some(rule), provenance, packet: last.packet, time_ns });
+            if let Some(last) = path.last() {
+                let lasts = i64::try_from(settings.time_wait.as_nanos()).unwrap_or(i64::MAX);
+                let time_ns = self.last_time.saturating_add(lasts);
+                path.push(Step { state, rule: Some(rule), provenance, packet: last.packet, time_ns });
+            }
         }
         End {
             socket: self.key.socket((side == Side::Client) == self.reversed),
@@ -205,7 +218,7 @@ impl Conversation {
             fast_retransmissions: half.resent[1],
             spurious_retransmissions: half.resent[2],
             zero_windows: half.zero_windows,
-            round_trips: self.round_trips[side.index()].told(),
+            round_trips: if whole { self.round_trips[side.index()].told() } else { None },
             mss: (half.mss > 0).then_some(half.mss),
             window_scale: (half.is(Marks::SCALE_KNOWN) && half.is(Marks::HAD_SCALE)).then_some(half.scale),
             sack_permitted: half.is(Marks::SACK),
@@ -240,7 +253,7 @@ impl Conversation {
     }
 
     /// Tells everything.
-    pub(crate) fn tell(&self, now_ns: i64, settings: &Settings) -> Flow {
+    pub(crate) fn tell(&self, now_ns: i64, settings: &Settings, detail: Detail) -> Flow {
         let mut told = self.clone_anomalies();
         let ending = self.ending();
         if ending == Ending::Unanswered {
@@ -262,28 +275,30 @@ impl Conversation {
             .max();
         Flow {
             id: self.origin.packet,
+            ordinal: self.ordinal,
             path: self.path,
             direction_known: self.direction_known,
             first_time_ns: self.origin.time_ns,
             last_time_ns: self.last_time,
-            client: self.end(Side::Client, now_ns, settings),
-            server: self.end(Side::Server, now_ns, settings),
+            client: self.end(Side::Client, now_ns, settings, detail),
+            server: self.end(Side::Server, now_ns, settings, detail),
             opened_by,
             closed_by: self.closed_by,
             ending,
             handshake_us: known(self.handshake_us),
-            first_byte_us: known(self.first_byte_us),
+            first_byte_us: known(self.halves[1].first_text_us),
             close_us: known(self.close_us).zip(last_change).map(|(since, last)| {
                 u64::try_from(last / 1_000).unwrap_or(0).saturating_sub(u64::from(since))
             }),
             anomalies: told,
-            zeek: self.zeek.tell(self.reversed).map(|(conn_state, history, second)| Zeek {
-                conn_state,
-                history,
-                originator: self.side(second),
-            }),
+            zeek: if detail == Detail::Whole { self.tell_zeek() } else { None },
             wireshark: self.wireshark,
         }
+    }
+
+    fn tell_zeek(&self) -> Option<Zeek> {
+        let (conn_state, history, second) = self.zeek.tell(self.reversed)?;
+        Some(Zeek { conn_state, history, originator: self.side(second) })
     }
 
     fn clone_anomalies(&self) -> Vec<Anomaly> {

@@ -130,6 +130,8 @@ pub(crate) struct Half {
     pub(crate) timed_at: u32,
     /// When it sent something last.
     pub(crate) last_time: u32,
+    /// Microseconds from the flow's first packet to its first text.
+    pub(crate) first_text_us: u32,
     pub(crate) packets: u32,
     pub(crate) bytes: u64,
     pub(crate) unique_bytes: u64,
@@ -184,6 +186,7 @@ impl Default for Half {
             timed_end: zero,
             timed_at: 0,
             last_time: 0,
+            first_text_us: crate::conversation::UNKNOWN,
             packets: 0,
             bytes: 0,
             unique_bytes: 0,

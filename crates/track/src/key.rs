@@ -127,6 +127,12 @@ impl Key {
         }
     }
 
+    /// Whether it is kept elsewhere.
+    #[inline]
+    pub(crate) const fn is_wide(&self) -> bool {
+        matches!(self, Self::V6(_))
+    }
+
     pub(crate) fn sockets(&self) -> Sockets {
         match self {
             Self::V4 { addresses, ports } => Sockets::V4 { addresses: *addresses, ports: *ports },

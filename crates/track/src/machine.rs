@@ -4,12 +4,15 @@
 //! inference was too early: then it is taken back, and what is still under way is applied again behind
 //! it. The receiver then ([`receive`]), as if the segment arrived: one rule of the model answers it.
 
+use std::sync::LazyLock;
+
 use eleven_tcp::rules::{Condition, Event, Facts, find};
 use eleven_tcp::{Flags, ReceiveWindow, Rule, State};
 
 use crate::half::{At, Half, Marks};
 use crate::moves::{Deed, rule_of};
 use crate::note::{Note, Notes};
+use crate::rtt::Samples;
 use crate::seen::Seen;
 use crate::{Assumption, Inference, Provenance};
 
@@ -21,14 +24,32 @@ const ANSWERS_AS_CLOSED: Provenance = Provenance::Inferred(Inference::AnswersAsC
 /// The shortest TIME_WAIT there is, in nanoseconds.
 const TIME_WAIT_NS: i64 = 10_000_000_000;
 
+/// Where no round trip is known, a segment may have been under way so long.
+const PATIENCE_NS: i64 = 500_000_000;
+
 /// What is known about a segment before the states are looked at.
 #[derive(Clone, Copy)]
-pub(crate) struct Context {
+pub(crate) struct Context<'a> {
     pub(crate) at: At,
     /// Its timestamp shows that it was sent before others that were seen already.
     pub(crate) late: bool,
+    /// What is known of how long segments are under way.
+    pub(crate) round_trips: &'a [Samples; 2],
+}
+
+impl Context<'_> {
+    /// The longest round trip over the whole path, in nanoseconds; 0 if none was timed.
+    pub(crate) fn longest_round_trip_ns(&self) -> i64 {
+        self.round_trips.iter().map(Samples::max_ns).sum()
+    }
+
     /// So long may a segment have been under way, in nanoseconds.
-    pub(crate) patience_ns: i64,
+    fn patience_ns(&self) -> i64 {
+        match self.longest_round_trip_ns() {
+            ..=0 => PATIENCE_NS,
+            longest => longest.saturating_mul(2),
+        }
+    }
 }
 
 /// Adds the step of a deed, if the model has a rule for it.
@@ -44,7 +65,7 @@ pub(crate) fn emit(
     mine: &mut Half,
     theirs: &Half,
     seen: &Seen<'_>,
-    context: &Context,
+    context: &Context<'_>,
     notes: &mut Notes,
 ) -> Option<&'static Rule> {
     let flags = seen.flags;
@@ -107,13 +128,13 @@ fn late_syn(mine: &mut Half, seen: &Seen<'_>, at: At, notes: &mut Notes) {
 }
 
 /// Nanoseconds from a step to a segment.
-fn since(mine: &Half, seen: &Seen<'_>, context: &Context, step: usize) -> i64 {
+fn since(mine: &Half, seen: &Seen<'_>, context: &Context<'_>, step: usize) -> i64 {
     seen.time_ns.saturating_sub(context.at.origin.time_ns).saturating_sub(mine.path.offset_ns_at(step))
 }
 
 /// A side that was taken to be closed sends something.
 #[cold]
-fn survive(mine: &mut Half, theirs: &Half, seen: &Seen<'_>, context: &Context, notes: &mut Notes) {
+fn survive(mine: &mut Half, theirs: &Half, seen: &Seen<'_>, context: &Context<'_>, notes: &mut Notes) {
     let last = mine.path.len() - 1;
     if mine.is(Marks::WAS_RESET) && mine.is_speculative() {
         let since = since(mine, seen, context, last);
@@ -125,7 +146,7 @@ fn survive(mine: &mut Half, theirs: &Half, seen: &Seen<'_>, context: &Context, n
         if acknowledges_more {
             notes.insert(Note::SuspectedInjection);
         }
-        if acknowledges_more || since > context.patience_ns {
+        if acknowledges_more || since > context.patience_ns() {
             mine.marks.clear(Marks::WAS_RESET);
             mine.take_back(last);
         }
@@ -133,7 +154,7 @@ fn survive(mine: &mut Half, theirs: &Half, seen: &Seen<'_>, context: &Context, n
         // It reset the connection itself, as far as the reset's address tells.
         let ahead = !mine.is(Marks::RESET_ANSWERS) && seen.seq.ge(mine.reset_at);
         let newer = seen.len() > 0 && ahead && !seen.has(Flags::SYN)
-            || since(mine, seen, context, last) > context.patience_ns;
+            || since(mine, seen, context, last) > context.patience_ns();
         if newer {
             notes.insert(Note::SuspectedInjection);
             mine.marks.clear(Marks::RESET);
@@ -142,7 +163,7 @@ fn survive(mine: &mut Half, theirs: &Half, seen: &Seen<'_>, context: &Context, n
     }
 }
 
-fn emit_syn_ack(mine: &mut Half, context: &Context, notes: &mut Notes) -> Option<&'static Rule> {
+fn emit_syn_ack(mine: &mut Half, context: &Context<'_>, notes: &mut Notes) -> Option<&'static Rule> {
     let at = context.at;
     if mine.path.find(State::SynSent).is_some() {
         match mine.path.find(State::SynReceived) {
@@ -195,7 +216,7 @@ fn emit_synchronized(
     mine: &mut Half,
     theirs: &Half,
     seen: &Seen<'_>,
-    context: &Context,
+    context: &Context<'_>,
     notes: &mut Notes,
 ) -> Option<&'static Rule> {
     // The ordinary case: open, nothing new, nobody has closed.
@@ -214,7 +235,7 @@ fn emit_synchronized_slowly(
     mine: &mut Half,
     theirs: &Half,
     seen: &Seen<'_>,
-    context: &Context,
+    context: &Context<'_>,
     notes: &mut Notes,
 ) -> Option<&'static Rule> {
     let at = context.at;
@@ -306,7 +327,7 @@ fn acknowledge_fin(
     mine: &mut Half,
     theirs: &Half,
     seen: &Seen<'_>,
-    context: &Context,
+    context: &Context<'_>,
 ) -> Option<&'static Rule> {
     // Its own FIN would have come before this number.
     let not_closed = seen.is_pure_ack() && seen.seq == mine.next && !mine.is(Marks::FIN);
@@ -343,7 +364,7 @@ fn emit_fin(
     theirs: &Half,
     seen: &Seen<'_>,
     covers: bool,
-    context: &Context,
+    context: &Context<'_>,
     notes: &mut Notes,
 ) -> Option<&'static Rule> {
     let at = context.at;
@@ -396,7 +417,7 @@ fn emit_fin(
 
 /// Its FIN again: it has not got the acknowledgment of the first.
 #[cold]
-fn repeat_fin(mine: &mut Half, covers: bool, context: &Context) {
+fn repeat_fin(mine: &mut Half, covers: bool, context: &Context<'_>) {
     match mine.state() {
         State::FinWait2 => {
             if let Some(place) = mine.path.find(State::FinWait2) {
@@ -434,7 +455,7 @@ fn emit_reset(
     mine: &mut Half,
     theirs: &Half,
     seen: &Seen<'_>,
-    context: &Context,
+    context: &Context<'_>,
     notes: &mut Notes,
 ) -> Option<&'static Rule> {
     let at = context.at;
@@ -510,7 +531,7 @@ fn sent_reset(mine: &mut Half, seen: &Seen<'_>) {
 
 /// A side resets: what it would have answered at once, and did not, had not arrived. And a reset without ACK has the
 /// number of the acknowledgment it answers: what came with a later one had not arrived either.
-fn unanswered(mine: &mut Half, theirs: &Half, seen: &Seen<'_>, context: &Context) {
+fn unanswered(mine: &mut Half, theirs: &Half, seen: &Seen<'_>, context: &Context<'_>) {
     let acks = seen.has(Flags::ACK) && seen.seq.0 != 0;
     let covers = acks && theirs.is(Marks::FIN) && seen.ack.ge(theirs.fin_end);
     loop {
@@ -566,6 +587,25 @@ pub(crate) struct Arrival {
     pub(crate) fin_repeated: bool,
 }
 
+/// The rule that answers text and acknowledgments in an open connection.
+static ORDINARY: LazyLock<Option<&'static Rule>> = LazyLock::new(|| {
+    rule_by(
+        State::Established,
+        &[Condition::Acceptable, Condition::Exact, Condition::Ack, Condition::AckAcceptable],
+    )
+});
+
+/// Text or an acknowledgment in an open connection that nobody closes: what nearly all segments are.
+#[inline]
+fn is_ordinary(mine: &Half, theirs: &Half, seen: &Seen<'_>, arrival: Arrival) -> bool {
+    mine.state() == State::Established
+        && seen.is_pure_or_text()
+        && arrival.acceptable
+        && arrival.ack_acceptable
+        && !mine.is(Marks::FIN)
+        && !theirs.is(Marks::FIN)
+}
+
 /// The segment arrives, as far as can be seen. Called when its numbers are put down. Gives the rule that answers it.
 #[inline]
 pub(crate) fn receive(
@@ -577,6 +617,14 @@ pub(crate) fn receive(
 ) -> Option<&'static Rule> {
     if mine.path.len() == 0 {
         return None;
+    }
+    if is_ordinary(mine, theirs, seen, arrival) {
+        let rule = *ORDINARY;
+        debug_assert_eq!(
+            rule.map(|rule| rule.id),
+            find(mine.state(), Event::Segment, facts(mine, theirs, seen, arrival)).map(|rule| rule.id)
+        );
+        return rule;
     }
     if seen.has(Flags::RST) && mine.is_speculative() {
         make_room_for_reset(mine, theirs, seen, arrival);

@@ -3,7 +3,7 @@
 use eleven_tcp::{Flags, SeqNumber, State, TcpOption};
 
 use crate::half::{Half, Marks};
-use crate::machine::Arrival;
+use crate::machine::{Arrival, Context};
 use crate::note::{Note, Notes};
 use crate::seen::Seen;
 
@@ -35,9 +35,6 @@ pub(crate) fn put_down_syn(mine: &mut Half, theirs: &mut Half, seen: &Seen<'_>, 
             }
             _ => {}
         }
-    }
-    if options.malformed() {
-        notes.insert(Note::MalformedOptions);
     }
     let first_answer = seen.has(Flags::ACK) && !mine.is(Marks::SYN_ACK);
     if seen.has(Flags::ACK) {
@@ -136,8 +133,7 @@ pub(crate) fn put_down_text(
     mine: &mut Half,
     theirs: &Half,
     seen: &Seen<'_>,
-    late: bool,
-    rtt_ns: i64,
+    context: &Context<'_>,
     notes: &mut Notes,
 ) {
     let (start, end) = (seen.seq, seen.end());
@@ -152,7 +148,7 @@ pub(crate) fn put_down_text(
         mine.unanswered = 0;
         time(mine, seen);
     } else {
-        put_down_again(mine, theirs, seen, late, rtt_ns, notes);
+        put_down_again(mine, theirs, seen, context, notes);
     }
     if theirs.is(Marks::ACKS) && seen.text > 0 {
         // The window as it was told last, not the largest there ever was.
@@ -184,14 +180,8 @@ fn count_fresh(mine: &mut Half, seen: &Seen<'_>, fresh: u32) {
 
 /// Text that is not simply the next.
 #[cold]
-fn put_down_again(
-    mine: &mut Half,
-    theirs: &Half,
-    seen: &Seen<'_>,
-    late: bool,
-    rtt_ns: i64,
-    notes: &mut Notes,
-) {
+fn put_down_again(mine: &mut Half, theirs: &Half, seen: &Seen<'_>, context: &Context<'_>, notes: &mut Notes) {
+    let late = context.late;
     let (start, end) = (seen.seq, seen.end());
     if start.gt(mine.next) {
         notes.insert(Note::LostInCapture);
@@ -235,7 +225,10 @@ fn put_down_again(
     } else {
         // It fills a gap: either it was overtaken, or its first copy was lost before it came here.
         let since = mine.rare.as_ref().map_or(0, |rare| seen.time_ns.saturating_sub(rare.gap_since));
-        let patience = if rtt_ns > 0 { rtt_ns } else { REORDERING_NS };
+        let patience = match context.longest_round_trip_ns() {
+            ..=0 => REORDERING_NS,
+            longest => longest,
+        };
         let older = late || is_older_by_id(mine, seen);
         if older || (!asked && since <= patience && !is_newer_by_timestamp(mine, seen)) {
             notes.insert(Note::OutOfOrder);

@@ -68,6 +68,11 @@ fn index_of(rule: &'static Rule) -> u8 {
     u8::try_from(offset / size_of::<Rule>()).unwrap_or(NO_RULE)
 }
 
+#[inline]
+fn state_of(kind: u8) -> State {
+    State::ALL.get(usize::from(kind & 0xf)).copied().unwrap_or(State::Closed)
+}
+
 impl Packed {
     fn pack(step: &Step, origin: Origin) -> Self {
         let packet = u32::try_from(step.packet.saturating_sub(origin.packet)).unwrap_or(u32::MAX);
@@ -83,7 +88,7 @@ impl Packed {
     }
 
     fn state(self) -> State {
-        State::ALL.get(usize::from(self.kind & 0xf)).copied().unwrap_or(State::Closed)
+        state_of(self.kind)
     }
 
     fn provenance(self) -> Provenance {
@@ -158,6 +163,15 @@ impl Path {
         self.more.as_ref().and_then(|more| more.get(index - INLINE)).copied().unwrap_or_default()
     }
 
+    /// The state and provenance of a step, without the rest of it.
+    #[inline]
+    fn kind(&self, index: usize) -> u8 {
+        match index.checked_sub(usize::from(self.listens())) {
+            Some(index) if index < INLINE => self.inline[index].kind,
+            _ => self.get(index).kind,
+        }
+    }
+
     fn get_mut(&mut self, index: usize) -> Option<&mut Packed> {
         let index = index.checked_sub(usize::from(self.listens()))?;
         if index < INLINE {
@@ -219,13 +233,15 @@ impl Path {
         }
     }
 
-    /// The state of the last step.
+    /// The state of a step.
+    #[inline]
     pub(crate) fn state_at(&self, index: usize) -> State {
-        self.get(index).state()
+        state_of(self.kind(index))
     }
 
+    #[inline]
     pub(crate) fn provenance_at(&self, index: usize) -> Provenance {
-        self.get(index).provenance()
+        Provenance::from_code(self.kind(index) >> 4)
     }
 
     /// Nanoseconds after the flow's first packet.
@@ -235,7 +251,8 @@ impl Path {
 
     /// The place of the last step into a state.
     pub(crate) fn find(&self, state: State) -> Option<usize> {
-        (0..self.len()).rev().find(|index| self.state_at(*index) == state)
+        let wanted = state.index() as u8;
+        (0..self.len()).rev().find(|index| self.kind(*index) & 0xf == wanted)
     }
 
     pub(crate) fn set_provenance(&mut self, index: usize, provenance: Provenance) {

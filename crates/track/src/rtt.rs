@@ -96,10 +96,13 @@ impl Samples {
     pub(crate) fn told(&self) -> Option<RoundTrips> {
         let count = self.count() as usize;
         let nanoseconds = |sample: u32| u64::from(sample) * 100;
-        let mut sorted: Vec<u32> = match &self.more {
-            None => self.inline[..count.min(INLINE)].to_vec(),
-            Some(more) => more.kept[..count.min(KEPT)].to_vec(),
+        let mut kept = [0; KEPT];
+        let told = match &self.more {
+            None => &self.inline[..count.min(INLINE)],
+            Some(more) => &more.kept[..count.min(KEPT)],
         };
+        let sorted = &mut kept[..told.len()];
+        sorted.copy_from_slice(told);
         sorted.sort_unstable();
         let (first, last) = (*sorted.first()?, *sorted.last()?);
         let median = *sorted.get((sorted.len() - 1) / 2)?;

@@ -1,6 +1,5 @@
 //! All flows.
 
-use std::hash::Hasher;
 use std::net::{IpAddr, SocketAddr};
 
 use eleven_tcp::{Flags, State};
@@ -8,6 +7,7 @@ use hashbrown::HashTable;
 use siphasher::sip::SipHasher13;
 
 use crate::conversation::Conversation;
+use crate::flow::Detail;
 use crate::half::{At, Marks};
 use crate::key::{Key, Located, Sockets};
 use crate::moves::{Deed, rule_of};
@@ -33,6 +33,7 @@ pub struct Tracker {
     totals: Totals,
     floods: Sketch,
     scans: Sketch,
+    sketch_key: [u64; 2],
     now_ns: i64,
 }
 
@@ -110,6 +111,7 @@ pub struct Reported {
 impl Tracker {
     /// Nothing seen yet.
     pub fn new(mut settings: Settings) -> Self {
+        let key = SipHasher13::new_with_key(&settings.hash_key);
         settings.max_flows = settings.max_flows.clamp(1, u32::MAX as usize - 1);
         Self {
             settings,
@@ -119,6 +121,7 @@ impl Tracker {
             totals: Totals::default(),
             floods: Sketch::new(),
             scans: Sketch::new(),
+            sketch_key: [key.hash(b"low"), key.hash(b"high")],
             now_ns: i64::MIN,
         }
     }
@@ -142,7 +145,8 @@ impl Tracker {
     /// Takes in a segment.
     pub fn observe(&mut self, sighting: &Sighting<'_>) -> Verdict {
         let located = Located::of(sighting, &self.settings.hash_key);
-        self.observe_located(sighting, &located)
+        let found = self.find(&located);
+        self.observe_located(sighting, &located, found)
     }
 
     /// Takes in a few segments and hands each verdict on, with its place among them. It comes to the same as
@@ -172,7 +176,8 @@ impl Tracker {
             std::hint::black_box(near);
             for (index, (slot, sighting)) in located.iter().zip(part).enumerate() {
                 if let Some(slot) = slot {
-                    let verdict = self.observe_located(sighting, slot);
+                    let found = self.recall(slot, places[index]).or_else(|| self.find(slot));
+                    let verdict = self.observe_located(sighting, slot, found);
                     each(chunk * AT_ONCE + index, &verdict);
                 }
             }
@@ -191,13 +196,27 @@ impl Tracker {
         self.index.find(spread(located.hash), is_it).map(|entry| entry.place as usize)
     }
 
-    fn observe_located(&mut self, sighting: &Sighting<'_>, located: &Located) -> Verdict {
+    /// The place that was looked up before other segments were taken in, if it still is that of the flow.
+    #[inline]
+    fn recall(&self, located: &Located, place: u32) -> Option<usize> {
+        let place = place as usize;
+        let flow = self.flows.get(place)?;
+        // A flow that another one succeeded is finished, and only such are not in the index.
+        (!flow.finished && flow.key.is(&located.sockets) && flow.path == located.path).then_some(place)
+    }
+
+    fn observe_located(
+        &mut self,
+        sighting: &Sighting<'_>,
+        located: &Located,
+        found: Option<usize>,
+    ) -> Verdict {
         self.totals.packets += 1;
         self.totals.bytes += u64::from(sighting.text_length);
         self.totals.bad_checksums += u64::from(sighting.checksum_bad);
         self.now_ns = self.now_ns.max(sighting.time_ns);
         let mut notes = Notes::NONE;
-        let place = match self.find(located) {
+        let place = match found {
             Some(place)
                 if !self
                     .flows
@@ -217,11 +236,7 @@ impl Tracker {
             unreachable!("a flow that was found or begun");
         };
         let was_open = flow.handshake_us != crate::conversation::UNKNOWN;
-        let mut verdict = flow.observe(sighting, located.reversed, &self.settings);
-        if !notes.is_empty() {
-            flow.count(notes, verdict.from, sighting.number);
-            notes.iter().for_each(|note| verdict.notes.insert(note));
-        }
+        let verdict = flow.observe(sighting, located.reversed, &self.settings, notes);
         if !was_open && flow.handshake_us != crate::conversation::UNKNOWN {
             self.forgive(sighting);
         }
@@ -252,23 +267,27 @@ impl Tracker {
         self.suspect(sighting, notes);
         let place = self.flows.len();
         let key = Key::keep(&located.sockets);
-        self.flows.push(Conversation::new(sighting, key, located.reversed, &self.settings));
         self.totals.flows += 1;
+        let ordinal = self.totals.flows;
+        self.flows.push(Conversation::new(sighting, key, located.reversed, ordinal, &self.settings));
         let entry = Entry::new(located.hash, place);
         self.index.insert_unique(entry.hash(), entry, |entry| entry.hash());
         place
     }
 
-    fn hash_of(&self, addresses: &[IpAddr], port: u16) -> u64 {
-        let mut hasher = SipHasher13::new_with_key(&self.settings.hash_key);
-        for address in addresses {
-            match address {
-                IpAddr::V4(address) => hasher.write_u32(address.to_bits()),
-                IpAddr::V6(address) => hasher.write_u128(address.to_bits()),
-            }
-        }
-        hasher.write_u16(port);
-        hasher.finish()
+    /// A keyed hash for the sketches: they only have to be hard to aim at, so two multiplications do.
+    fn hash_of(&self, address: IpAddr, port: u16) -> u64 {
+        let [low, high] = self.sketch_key;
+        let bits = match address {
+            IpAddr::V4(address) => u128::from(address.to_bits()),
+            IpAddr::V6(address) => address.to_bits(),
+        };
+        let folded = |one: u64, other: u64| {
+            let product = u128::from(one) * u128::from(other);
+            product as u64 ^ (product >> 64) as u64
+        };
+        let near = folded(bits as u64 ^ low, 0x9e37_79b9_7f4a_7c15);
+        folded(near ^ (bits >> 64) as u64 ^ u64::from(port).rotate_right(16), high | 1)
     }
 
     /// Counts an attempt to open.
@@ -277,13 +296,13 @@ impl Tracker {
         let opens = segment.flags.contains(Flags::SYN) && !segment.flags.contains(Flags::ACK);
         let probes = !segment.flags.intersects(Flags::ACK | Flags::SYN | Flags::RST);
         if opens {
-            let destination = self.hash_of(&[sighting.destination], segment.destination_port);
+            let destination = self.hash_of(sighting.destination, segment.destination_port);
             if self.floods.add(destination, sighting.time_ns) > self.settings.flood_threshold {
                 notes.insert(Note::SynFlood);
             }
         }
         if opens || probes {
-            let source = self.hash_of(&[sighting.source], 0);
+            let source = self.hash_of(sighting.source, 0);
             if self.scans.add(source, sighting.time_ns) > self.settings.scan_threshold {
                 notes.insert(Note::Scan);
             }
@@ -293,9 +312,9 @@ impl Tracker {
     /// An attempt succeeded: neither flood nor scan.
     #[cold]
     fn forgive(&mut self, sighting: &Sighting<'_>) {
-        let destination = self.hash_of(&[sighting.destination], sighting.segment.destination_port);
+        let destination = self.hash_of(sighting.destination, sighting.segment.destination_port);
         self.floods.remove(destination);
-        let source = self.hash_of(&[sighting.source], 0);
+        let source = self.hash_of(sighting.source, 0);
         self.scans.remove(source);
     }
 
@@ -318,7 +337,7 @@ impl Tracker {
         order.sort_unstable();
         for (_, _, _, place) in &order {
             if let Some(flow) = self.flows.get(*place as usize) {
-                self.evicted.push(flow.tell(self.now_ns, &self.settings));
+                self.evicted.push(flow.tell(self.now_ns, &self.settings, Detail::Whole));
             }
         }
         self.totals.evicted += order.len() as u64;
@@ -365,18 +384,27 @@ impl Tracker {
         Some(flow.observe_report(reported, reversed))
     }
 
-    /// All flows that are kept, in the order of their first packets, told as they are now.
-    pub fn flows(&self) -> Vec<Flow> {
-        let mut flows: Vec<Flow> =
-            self.flows.iter().map(|flow| flow.tell(self.now_ns, &self.settings)).collect();
-        flows.sort_by_key(|flow| flow.id);
-        flows
+    /// All flows that are kept, in the order in which they began, each told as it is now when its turn comes: so they can
+    /// be walked through again, and take no memory beside the tracker.
+    pub fn flows(&self) -> impl Iterator<Item = Flow> {
+        self.tell_in_order(Detail::Whole)
+    }
+
+    /// As [`flows`](Self::flows), but without what costs: [`End::path`](crate::End::path) is empty,
+    /// [`End::round_trips`](crate::End::round_trips) and [`Flow::zeek`] are `None`. For sums over all flows.
+    pub fn outlines(&self) -> impl Iterator<Item = Flow> {
+        self.tell_in_order(Detail::Outline)
+    }
+
+    fn tell_in_order(&self, detail: Detail) -> impl Iterator<Item = Flow> {
+        Order::of(self)
+            .filter_map(move |place| Some(self.flows.get(place)?.tell(self.now_ns, &self.settings, detail)))
     }
 
     /// One flow as it is now, by the number of its first packet; evicted ones are not found.
     pub fn flow(&self, id: u64) -> Option<Flow> {
         let flow = self.flows.iter().find(|flow| flow.origin.packet == id)?;
-        Some(flow.tell(self.now_ns, &self.settings))
+        Some(flow.tell(self.now_ns, &self.settings, Detail::Whole))
     }
 
     /// How many flows are kept.
@@ -394,12 +422,22 @@ impl Tracker {
         core::mem::take(&mut self.evicted)
     }
 
-    /// Ends: all flows that were not fetched yet, evicted ones included, in the order of their first packets.
-    pub fn finish(mut self) -> Vec<Flow> {
-        let mut flows = core::mem::take(&mut self.evicted);
-        flows.extend(self.flows.iter().map(|flow| flow.tell(self.now_ns, &self.settings)));
-        flows.sort_by_key(|flow| flow.id);
-        flows
+    /// Ends: all flows that were not fetched yet, evicted ones included, in the order in which they began, each told when
+    /// its turn comes.
+    pub fn finish(mut self) -> impl Iterator<Item = Flow> {
+        let mut evicted = core::mem::take(&mut self.evicted);
+        evicted.sort_unstable_by_key(|flow| flow.ordinal);
+        let mut evicted = evicted.into_iter().peekable();
+        let mut order = Order::of(&self).peekable();
+        core::iter::from_fn(move || {
+            let kept = order.peek().and_then(|place| self.flows.get(*place));
+            let Some(kept) = kept else { return evicted.next() };
+            if let Some(earlier) = evicted.next_if(|flow| flow.ordinal < kept.ordinal) {
+                return Some(earlier);
+            }
+            order.next();
+            Some(kept.tell(self.now_ns, &self.settings, Detail::Whole))
+        })
     }
 
     /// Bytes of memory taken by the flows and what finds them, without evicted ones that wait to be fetched.
@@ -409,6 +447,37 @@ impl Tracker {
         let index = self.index.capacity() * 8 / 7 * (size_of::<Entry>() + 1);
         let flows: usize = self.flows.iter().map(Conversation::memory).sum();
         flows + spare + index + self.floods.memory() + self.scans.memory()
+    }
+}
+
+/// The places of flows in the order in which they began.
+enum Order {
+    /// Nothing was ever taken out: as they lie.
+    AsTheyLie(core::ops::Range<usize>),
+    Sorted(std::vec::IntoIter<u32>),
+}
+
+impl Order {
+    fn of(tracker: &Tracker) -> Self {
+        let flows = &tracker.flows;
+        if tracker.totals.evicted == 0 {
+            return Self::AsTheyLie(0..flows.len());
+        }
+        let mut order: Vec<(u64, u32)> =
+            flows.iter().zip(0..).map(|(flow, place)| (flow.ordinal, place)).collect();
+        order.sort_unstable();
+        Self::Sorted(order.into_iter().map(|(_, place)| place).collect::<Vec<_>>().into_iter())
+    }
+}
+
+impl Iterator for Order {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        match self {
+            Self::AsTheyLie(places) => places.next(),
+            Self::Sorted(places) => places.next().map(|place| place as usize),
+        }
     }
 }
 
@@ -424,7 +493,11 @@ impl Conversation {
                 ^ half.bytes as u32
                 ^ u32::from(half.last_window)
         };
-        near(&self.halves[0]) ^ near(&self.halves[1]) ^ self.last_time as u32 ^ self.close_us
+        near(&self.halves[0])
+            ^ near(&self.halves[1])
+            ^ self.last_time as u32
+            ^ self.close_us
+            ^ u32::from(self.key.is_wide())
     }
 
     /// An ICMP error about something its sender had sent.
@@ -455,6 +528,7 @@ impl Conversation {
         let halves = &self.halves;
         Verdict {
             flow: self.origin.packet,
+            ordinal: self.ordinal,
             is_first: false,
             from,
             seq: seq.offset_from(halves[from.index()].isn),

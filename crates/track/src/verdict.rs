@@ -9,6 +9,8 @@ use crate::{Note, Notes, Provenance, Side};
 pub struct Verdict {
     /// The flow: the number of its first packet.
     pub flow: u64,
+    /// Its [`Flow::ordinal`](crate::Flow::ordinal).
+    pub ordinal: u64,
     /// Whether the flow begins with this segment.
     pub is_first: bool,
     /// Who sent it.

@@ -257,7 +257,14 @@ impl Plain {
 
     /// Takes in a segment if it leaves the flow an ordinary one. `mine` and `theirs` are as before it.
     #[inline]
-    fn observe(&mut self, sighting: &Sighting<'_>, who: usize, mine: &Half, theirs: &Half) -> bool {
+    fn observe(
+        &mut self,
+        sighting: &Sighting<'_>,
+        seen: &Seen<'_>,
+        who: usize,
+        mine: &Half,
+        theirs: &Half,
+    ) -> bool {
         let segment = sighting.segment;
         let flags = segment.flags;
         let text = sighting.text_length;
@@ -281,8 +288,8 @@ impl Plain {
             && self.states[other] != Z::Inactive
             && mine.unique_bytes < 1 << 30
             && text < 1 << 20
-            && segment.text.len() as u64 >= u64::from(text)
-            && machine::is_acceptable(theirs, mine, &Seen::of(sighting, 0))
+            && (segment.text.is_empty() || segment.text.len() as u64 >= u64::from(text))
+            && machine::is_acceptable(theirs, mine, seen)
             && (segment.ack != theirs.acked || theirs.acked != theirs.isn);
         if !ordinary {
             return false;
@@ -377,6 +384,7 @@ impl Zeek {
     pub(crate) fn observe(
         &mut self,
         sighting: &Sighting<'_>,
+        seen: &Seen<'_>,
         reversed: bool,
         client: bool,
         halves: &[Half; 2],
@@ -388,7 +396,7 @@ impl Zeek {
             Self::Plain(plain) => {
                 let who = usize::from(!client);
                 if (!sighting.checksum_bad || !drops)
-                    && plain.observe(sighting, who, &halves[who], &halves[1 - who])
+                    && plain.observe(sighting, seen, who, &halves[who], &halves[1 - who])
                 {
                     return;
                 }

@@ -131,7 +131,7 @@ fn play_with(
 fn play(script: &str) -> (Vec<Line>, Vec<Flow>) {
     let mut tracker = Tracker::new(Settings::default());
     let lines = play_with(&mut tracker, script, &mut BTreeSet::new(), &mut BTreeSet::new());
-    (lines, tracker.finish())
+    (lines, tracker.finish().collect())
 }
 
 const OPEN: &str = "

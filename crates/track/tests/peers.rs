@@ -18,7 +18,7 @@ fn track(packets: &[capture::Packet], checksums: Checksums) -> Vec<Flow> {
     for packet in packets {
         packet.see(|sighting| tracker.observe(sighting));
     }
-    tracker.finish()
+    tracker.finish().collect()
 }
 
 /// Files whose layers this test does not read (tunnels and the like), and flows of which Zeek differs for a reason.

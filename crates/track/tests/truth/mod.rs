@@ -93,7 +93,7 @@ fn track(captured: &[Captured<'_>]) -> (Vec<Verdict>, Vec<Flow>) {
         };
         verdicts.push(tracker.observe(&sighting));
     }
-    (verdicts, tracker.finish())
+    (verdicts, tracker.finish().collect())
 }
 
 /// A state a side came to, in the terms of the wire, and what brought it there.
