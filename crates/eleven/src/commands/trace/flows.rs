@@ -21,6 +21,12 @@ pub(super) struct Numbered {
     pub(super) flow: Flow,
 }
 
+impl From<Flow> for Numbered {
+    fn from(flow: Flow) -> Self {
+        Self { number: flow.ordinal, flow }
+    }
+}
+
 impl Numbered {
     fn ends(&self) -> [&End; 2] {
         [&self.flow.client, &self.flow.server]

@@ -7,7 +7,7 @@ use eleven_track::{Flow, Note, Side, Tracker, Verdict};
 use super::convert::Sighted;
 use super::reading::{Outcome, Sink};
 use super::segments::{Seen, meaning};
-use super::views::{FlowsView, Numbers};
+use super::views::FlowsView;
 use crate::cli::Global;
 use crate::filter::Filter;
 use crate::output::{Output, Style};
@@ -17,13 +17,12 @@ pub(super) struct LiveView {
     output: Output,
     flows: FlowsView,
     filter: Filter,
-    numbers: Numbers,
 }
 
 impl LiveView {
     pub(super) fn new(output: Output, global: &Global, filter: Filter) -> io::Result<Self> {
-        let flows = FlowsView::new(Output::open(global)?, filter.clone(), None);
-        Ok(Self { output, flows, filter, numbers: Numbers::default() })
+        let flows = FlowsView::new(Output::open(global)?, filter.clone(), None)?;
+        Ok(Self { output, flows, filter })
     }
 
     pub(super) fn finish(
@@ -41,7 +40,7 @@ impl LiveView {
 
 impl Sink for LiveView {
     fn segment(&mut self, sighted: &Sighted, verdict: &Verdict) -> io::Result<()> {
-        let seen = Seen { sighted, flow: self.numbers.of(verdict), verdict };
+        let seen = Seen { sighted, flow: verdict.ordinal, verdict };
         let is_odd = verdict.notes.iter().any(Note::is_anomaly);
         if !(is_odd || verdict.before != verdict.after) || !self.filter.matches(&seen) {
             return Ok(());

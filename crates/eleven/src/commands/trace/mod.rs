@@ -70,7 +70,7 @@ pub(super) fn run(global: &Global, args: &TraceArgs) -> anyhow::Result<()> {
         view.finish(args.limit, tracker, &outcome)?;
         outcome
     } else {
-        let mut view = FlowsView::new(output, filter, args.limit);
+        let mut view = FlowsView::new(output, filter, args.limit)?;
         let outcome = read(&mut tracker, &mut view)?;
         view.finish(tracker, &outcome)?;
         outcome

@@ -103,6 +103,11 @@ impl Summary {
         self.last_ns = Some(self.last_ns.map_or(flow.last_time_ns, |last| last.max(flow.last_time_ns)));
     }
 
+    /// How many flows it sums up.
+    pub(super) const fn flows(&self) -> u64 {
+        self.flows
+    }
+
     /// Prints it for people.
     pub(super) fn print(
         &self,

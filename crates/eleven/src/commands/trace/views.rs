@@ -8,7 +8,6 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use eleven_track::{Flow, Settings, Side, Tracker, Verdict};
-use rustc_hash::FxHashMap;
 
 use super::convert::Sighted;
 use super::diagram;
@@ -24,28 +23,35 @@ use crate::commands::WrongUsage;
 use crate::filter::Filter;
 use crate::output::{Output, note};
 
-/// Numbers flows from 1, in the order of their first packets.
-#[derive(Default)]
-pub(super) struct Numbers(FxHashMap<u64, u64>);
-
-impl Numbers {
-    pub(super) fn of(&mut self, verdict: &Verdict) -> u64 {
-        let next = self.0.len() as u64 + 1;
-        *self.0.entry(verdict.flow).or_insert(next)
-    }
-}
-
 /// The default view: a summary, and a row a flow.
 pub(super) struct FlowsView {
-    output: Output,
     filter: Filter,
     limit: usize,
-    evicted: Vec<Flow>,
+    rows: Rows,
+    /// Records that are written already.
+    written: usize,
 }
 
+/// What becomes of flows as they end.
+#[allow(clippy::large_enum_variant, reason = "there is one value of it")]
+enum Rows {
+    /// The summary comes first, so rows wait.
+    Table { output: Output, summary: Box<Summary>, evicted: Vec<Numbered> },
+    /// Records are written as they come.
+    Records(FlowRows),
+}
+
+/// So many flows that had to give way wait for their rows in a table; of the others there are only sums.
+const MOST_WAITING: usize = 100_000;
+
 impl FlowsView {
-    pub(super) fn new(output: Output, filter: Filter, limit: Option<usize>) -> Self {
-        Self { output, filter, limit: limit.unwrap_or(usize::MAX), evicted: Vec::new() }
+    pub(super) fn new(output: Output, filter: Filter, limit: Option<usize>) -> io::Result<Self> {
+        let rows = if output.format == Format::Table {
+            Rows::Table { output, summary: Box::default(), evicted: Vec::new() }
+        } else {
+            Rows::Records(FlowRows::new(output)?)
+        };
+        Ok(Self { filter, limit: limit.unwrap_or(usize::MAX), rows, written: 0 })
     }
 
     /// Shows at most so many rows.
@@ -53,41 +59,50 @@ impl FlowsView {
         self.limit = limit.unwrap_or(usize::MAX);
     }
 
-    pub(super) fn finish(mut self, tracker: Tracker, outcome: &Outcome) -> io::Result<()> {
-        let mut chosen = numbered(self.evicted, tracker);
-        chosen.retain(|flow| self.filter.matches(flow));
-        if self.output.format == Format::Table {
-            let mut summary = Summary::default();
-            for numbered in &chosen {
-                summary.add(numbered);
+    pub(super) fn finish(self, tracker: Tracker, outcome: &Outcome) -> io::Result<()> {
+        let (mut output, mut summary, evicted) = match self.rows {
+            Rows::Records(mut rows) => {
+                let flows = tracker.finish().map(Numbered::from);
+                let left = self.limit.saturating_sub(self.written);
+                for flow in flows.filter(|flow| self.filter.matches(flow)).take(left) {
+                    rows.write(&flow)?;
+                }
+                return rows.finish();
             }
-            summary.print(&mut self.output, &outcome.read, &outcome.reassembly)?;
-            if !chosen.is_empty() {
-                writeln!(self.output)?;
-            }
+            Rows::Table { output, summary, evicted } => (output, summary, evicted),
+        };
+        if self.filter.is_everything() {
+            // Paths are told only of flows that get a row.
+            tracker.outlines().map(Numbered::from).for_each(|flow| summary.add(&flow));
+        } else {
+            let flows = tracker.flows().map(Numbered::from);
+            flows.filter(|flow| self.filter.matches(flow)).for_each(|flow| summary.add(&flow));
         }
-        let is_table = self.output.format == Format::Table;
-        if is_table && chosen.is_empty() {
-            self.output.flush()?;
-            let what = if self.filter.is_everything() {
-                "there is no TCP flow in it"
-            } else {
-                "no flow matches the filter"
-            };
-            note(what);
+        summary.print(&mut output, &outcome.read, &outcome.reassembly)?;
+        let flows = summary.flows();
+        if flows == 0 {
+            output.flush()?;
+            let everything = self.filter.is_everything();
+            note(if everything { "there is no TCP flow in it" } else { "no flow matches the filter" });
             return Ok(());
         }
-        let mut rows = FlowRows::new(self.output)?;
-        for numbered in chosen.iter().take(self.limit) {
-            rows.write(numbered)?;
+        let mut shown = 0;
+        if self.limit > 0 {
+            writeln!(output)?;
+            let mut rows = FlowRows::new(output)?;
+            let told = tracker.flows().map(Numbered::from).filter(|flow| self.filter.matches(flow));
+            for flow in evicted.into_iter().chain(told).take(self.limit) {
+                rows.write(&flow)?;
+                shown += 1;
+            }
+            rows.finish()?;
+        } else {
+            output.flush()?;
         }
-        rows.finish()?;
-        if is_table && chosen.len() > self.limit {
-            note(&format!(
-                "{} more flows are not shown; --limit {} shows them all",
-                chosen.len() - self.limit,
-                chosen.len()
-            ));
+        if flows > shown && self.limit < usize::MAX {
+            note(&format!("{} more flows are not shown; --limit {flows} shows them all", flows - shown));
+        } else if flows > shown {
+            note(&format!("{} flows that gave way to others have no row; see --max-flows", flows - shown));
         }
         Ok(())
     }
@@ -95,7 +110,24 @@ impl FlowsView {
 
 impl Sink for FlowsView {
     fn evicted(&mut self, flow: Flow) -> io::Result<()> {
-        self.evicted.push(flow);
+        let flow = Numbered::from(flow);
+        if !self.filter.matches(&flow) {
+            return Ok(());
+        }
+        match &mut self.rows {
+            Rows::Table { summary, evicted, .. } => {
+                summary.add(&flow);
+                if evicted.len() < MOST_WAITING {
+                    evicted.push(flow);
+                }
+            }
+            Rows::Records(rows) => {
+                if self.written < self.limit {
+                    self.written += 1;
+                    rows.write(&flow)?;
+                }
+            }
+        }
         Ok(())
     }
 }
@@ -125,11 +157,13 @@ impl Chosen {
             return Ok(Self::Matching(filter));
         }
         let mut tracker = Tracker::new(settings);
-        let mut evicted = Evicted(Vec::new());
+        let mut choosing = Choosing { filter: &filter, chosen: HashSet::new() };
         let mut source = Source::Files(open_files(files, false)?);
-        reading.run(&mut source, &mut tracker, None, &mut evicted)?;
-        let flows = numbered(evicted.0, tracker).into_iter();
-        Ok(Self::Flows(flows.filter(|flow| filter.matches(flow)).map(|flow| flow.number).collect()))
+        reading.run(&mut source, &mut tracker, None, &mut choosing)?;
+        for flow in tracker.finish() {
+            choosing.evicted(flow)?;
+        }
+        Ok(Self::Flows(choosing.chosen))
     }
 
     pub(super) fn has(&self, seen: &Seen<'_>) -> bool {
@@ -141,28 +175,25 @@ impl Chosen {
     }
 }
 
-/// Flows that gave way to others.
-struct Evicted(Vec<Flow>);
-
-impl Sink for Evicted {
-    fn evicted(&mut self, flow: Flow) -> io::Result<()> {
-        self.0.push(flow);
-        Ok(())
-    }
+/// Finds the flows that match.
+struct Choosing<'a> {
+    filter: &'a Filter,
+    chosen: HashSet<u64>,
 }
 
-/// All flows, numbered in the order of their first packets.
-fn numbered(evicted: Vec<Flow>, tracker: Tracker) -> Vec<Numbered> {
-    let mut flows = evicted;
-    flows.extend(tracker.finish());
-    flows.sort_by_key(|flow| flow.id);
-    flows.into_iter().zip(1..).map(|(flow, number)| Numbered { number, flow }).collect()
+impl Sink for Choosing<'_> {
+    fn evicted(&mut self, flow: Flow) -> io::Result<()> {
+        let flow = Numbered::from(flow);
+        if self.filter.matches(&flow) {
+            self.chosen.insert(flow.number);
+        }
+        Ok(())
+    }
 }
 
 /// A line a segment.
 pub(super) struct SegmentsView {
     rows: SegmentRows,
-    numbers: Numbers,
     chosen: Chosen,
     left: usize,
 }
@@ -170,7 +201,7 @@ pub(super) struct SegmentsView {
 impl SegmentsView {
     pub(super) fn new(output: Output, chosen: Chosen, limit: Option<usize>) -> io::Result<Self> {
         let rows = SegmentRows::new(output)?;
-        Ok(Self { rows, numbers: Numbers::default(), chosen, left: limit.unwrap_or(usize::MAX) })
+        Ok(Self { rows, chosen, left: limit.unwrap_or(usize::MAX) })
     }
 
     pub(super) fn finish(self) -> io::Result<()> {
@@ -180,7 +211,7 @@ impl SegmentsView {
 
 impl Sink for SegmentsView {
     fn segment(&mut self, sighted: &Sighted, verdict: &Verdict) -> io::Result<()> {
-        let seen = Seen { sighted, flow: self.numbers.of(verdict), verdict };
+        let seen = Seen { sighted, flow: verdict.ordinal, verdict };
         if self.left == 0 || !self.chosen.has(&seen) {
             return Ok(());
         }
@@ -203,7 +234,6 @@ enum Wanted {
 /// One flow, to be drawn, plotted or told.
 pub(super) struct OneFlowView {
     wanted: Wanted,
-    numbers: Numbers,
     records: Records,
     /// The flow's number and identity, once it was seen.
     found: Option<(u64, u64)>,
@@ -222,13 +252,7 @@ impl OneFlowView {
                  10.0.0.1:40000-10.0.0.2:80"
             ))
         })?;
-        Ok(Self {
-            wanted,
-            numbers: Numbers::default(),
-            records: Records::default(),
-            found: None,
-            evicted: None,
-        })
+        Ok(Self { wanted, records: Records::default(), found: None, evicted: None })
     }
 
     pub(super) fn finish(
@@ -238,7 +262,7 @@ impl OneFlowView {
         global: &Global,
         tracker: &Tracker,
     ) -> anyhow::Result<()> {
-        let flows = self.numbers.0.len();
+        let flows = tracker.totals().flows;
         let Some((number, id)) = self.found else {
             let what = match self.wanted {
                 Wanted::Number(number) => format!("there is no flow {number}; there are {flows}"),
@@ -247,7 +271,7 @@ impl OneFlowView {
             anyhow::bail!(what);
         };
         let flow = self.evicted.or_else(|| tracker.flow(id)).context("the flow is gone")?;
-        let numbered = Numbered { number, flow };
+        let numbered = Numbered::from(flow);
         let flow = &numbered.flow;
         if self.records.left_out > 0 {
             note(&format!("{} further segments of the flow are left out", self.records.left_out));
@@ -292,7 +316,7 @@ impl OneFlowView {
 
 impl Sink for OneFlowView {
     fn segment(&mut self, sighted: &Sighted, verdict: &Verdict) -> io::Result<()> {
-        let flow = self.numbers.of(verdict);
+        let flow = verdict.ordinal;
         let is_wanted = match (&self.wanted, self.found) {
             (_, Some((number, _))) => number == flow,
             (Wanted::Number(number), None) => *number == flow,
