@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use eleven_capture::{Checksum, IcmpReport, Packet, PathParts, TcpPacket};
 use eleven_tcp::ip::IcmpKind;
 use eleven_tcp::{Ecn, Segment, Text};
-use eleven_track::{Report, Reported, Sighting};
+use eleven_track::{Checksums, Report, Reported, Sighting};
 
 /// A segment without its text: what tracking needs of a packet once its bytes are gone.
 #[derive(Clone, Debug)]
@@ -24,7 +24,12 @@ pub(super) struct Sighted {
 }
 
 impl Sighted {
-    pub(super) fn new(packet: &Packet<'_>, tcp: &TcpPacket<'_>, key: PathParts) -> Self {
+    pub(super) fn new(
+        packet: &Packet<'_>,
+        tcp: &TcpPacket<'_>,
+        key: PathParts,
+        checksums: Checksums,
+    ) -> Self {
         let segment = &tcp.segment;
         Self {
             number: packet.number,
@@ -47,7 +52,12 @@ impl Sighted {
                 text: Text::default(),
             },
             text_length: tcp.text_length,
-            checksum_bad: tcp.checksum == Checksum::Bad,
+            checksum_bad: match tcp.checksum {
+                Checksum::Bad => true,
+                // It left its host in order. But who wants what Zeek says wants what Zeek leaves out.
+                Checksum::Partial => checksums == Checksums::Drop,
+                Checksum::Good | Checksum::NotCaptured | Checksum::NotChecked => false,
+            },
             path: path_number(&tcp.path, key),
         }
     }

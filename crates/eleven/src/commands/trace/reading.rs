@@ -190,7 +190,7 @@ impl Reading {
                     read.segments += 1;
                     read.bad_checksums += u64::from(tcp.checksum == Checksum::Bad);
                     read.partial_checksums += u64::from(tcp.checksum == Checksum::Partial);
-                    batch.segments.push(Sighted::new(&packet, tcp, self.key));
+                    batch.segments.push(Sighted::new(&packet, tcp, self.key, self.checksums));
                     if batch.segments.len() >= size {
                         verdict = hand_out(&mut batch)?;
                     }
