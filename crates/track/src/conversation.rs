@@ -23,7 +23,7 @@ pub(crate) struct Conversation {
     pub(crate) halves: [Half; 2],
     pub(crate) last_time: i64,
     pub(crate) origin: Origin,
-    /// The how manieth of its tracker, from 1.
+    /// Its place among the flows that the tracker saw begin, counted from 1.
     pub(crate) ordinal: u64,
     pub(crate) key: Key,
     pub(crate) path: u64,

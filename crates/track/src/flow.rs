@@ -99,7 +99,7 @@ impl End {
 pub struct Flow {
     /// Its identity: the number of its first packet, the same whichever tracker saw it.
     pub id: u64,
-    /// The how manieth flow it is that its tracker saw begin, from 1.
+    /// Its place among the flows that its tracker saw begin, counted from 1.
     pub ordinal: u64,
     /// What else its key had ([`crate::Sighting::path`]).
     pub path: u64,

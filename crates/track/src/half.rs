@@ -73,6 +73,9 @@ impl Marks {
     /// It sent SYN+ACK.
     pub(crate) const SYN_ACK: Self = Self(1 << 28);
 
+    /// Its last segment had another TTL than [`Half::hop_limit`].
+    pub(crate) const ODD_HOPS: Self = Self(1 << 29);
+
     #[inline]
     pub(crate) const fn has(self, other: Self) -> bool {
         self.0 & other.0 == other.0

@@ -43,7 +43,8 @@
 //!   SYN+ACK, its FIN that does not acknowledge the peer's, the ACK of a FIN with the number of a FIN it has not sent. Everything
 //!   else is [`Provenance::Inferred`] or [`Provenance::Assumed`], with the reason.
 //! - **Passing states.** Whether FIN_WAIT2 or CLOSING lies between FIN_WAIT1 and TIME_WAIT depends on which of two segments
-//!   arrived first, and the end sends the same in both. Only a capture at the end's own host shows it.
+//!   arrived first, and the end sends the same in both. Only a capture at the end's own host shows it. Nor does ESTABLISHED
+//!   show between SYN_RECV and CLOSE_WAIT: the FIN may have been the first segment that arrived.
 //! - TIME_WAIT and CLOSED differ by a timer: [`Settings::time_wait`] after the last segment the end is
 //!   [assumed](Assumption::TimeWaitOver) to be CLOSED.
 //!

@@ -78,7 +78,7 @@ pub(crate) fn emit(
     }
     if flags.contains(Flags::SYN) {
         if flags.contains(Flags::ACK) {
-            return emit_syn_ack(mine, context, notes);
+            return emit_syn_ack(mine, seen, context, notes);
         }
         let fresh = mine.path.len() == 0 || !mine.is(Marks::HEARD);
         let apart = !mine.is(Marks::SYN)
@@ -98,6 +98,7 @@ pub(crate) fn emit(
             return rule;
         }
         late_syn(mine, seen, at, notes);
+        again_syn(mine, seen, context);
         return None;
     }
     emit_synchronized(mine, theirs, seen, context, notes)
@@ -125,6 +126,25 @@ fn late_syn(mine: &mut Half, seen: &Seen<'_>, at: At, notes: &mut Notes) {
     mine.path.rewrite_listen(&[opens, answers], at.origin);
     mine.marks.set(Marks::ACTIVE);
     notes.insert(Note::SimultaneousOpen);
+}
+
+/// The same SYN without ACK, long behind what would have been answered with SYN+ACK: that has not arrived.
+#[cold]
+fn again_syn(mine: &mut Half, seen: &Seen<'_>, context: &Context<'_>) {
+    let Some(place) = mine.path.find(State::SynSent) else { return };
+    let again = mine.is(Marks::SYN) && seen.seq == mine.isn && !context.late;
+    if again
+        && place + 1 < mine.path.len()
+        && is_speculative_above(mine, place)
+        && since(mine, seen, context, place + 1) > context.patience_ns()
+    {
+        mine.take_back(place + 1);
+    }
+}
+
+/// All steps above this one stand on segments that were only seen on their way.
+fn is_speculative_above(mine: &Half, place: usize) -> bool {
+    (place + 1..mine.path.len()).all(|above| mine.path.provenance_at(above) == TRAVELLING)
 }
 
 /// Nanoseconds from a step to a segment.
@@ -163,7 +183,12 @@ fn survive(mine: &mut Half, theirs: &Half, seen: &Seen<'_>, context: &Context<'_
     }
 }
 
-fn emit_syn_ack(mine: &mut Half, context: &Context<'_>, notes: &mut Notes) -> Option<&'static Rule> {
+fn emit_syn_ack(
+    mine: &mut Half,
+    seen: &Seen<'_>,
+    context: &Context<'_>,
+    notes: &mut Notes,
+) -> Option<&'static Rule> {
     let at = context.at;
     if mine.path.find(State::SynSent).is_some() {
         match mine.path.find(State::SynReceived) {
@@ -172,6 +197,7 @@ fn emit_syn_ack(mine: &mut Half, context: &Context<'_>, notes: &mut Notes) -> Op
                     notes.insert(Note::SimultaneousOpen);
                 }
                 mine.confirm(place, Provenance::Observed);
+                not_answered(mine, place, seen, context);
                 return None;
             }
             // A reset that seemed to refuse it came too late for that.
@@ -195,10 +221,7 @@ fn emit_syn_ack(mine: &mut Half, context: &Context<'_>, notes: &mut Notes) -> Op
     }
     if let Some(place) = mine.path.find(State::SynReceived) {
         mine.confirm(place, Provenance::Observed);
-        // It has not got the ACK that was seen on its way.
-        if mine.state() == State::Established && mine.is_speculative() && !context.late {
-            mine.take_back(place + 1);
-        }
+        not_answered(mine, place, seen, context);
         return None;
     }
     let assumed = mine.path.len() == 1 && matches!(mine.provenance(), Provenance::Assumed(_));
@@ -209,6 +232,22 @@ fn emit_syn_ack(mine: &mut Half, context: &Context<'_>, notes: &mut Notes) -> Op
         return act(mine, Deed::Syn, Provenance::Observed, at);
     }
     None
+}
+
+/// Its SYN+ACK again: it has not got the ACK that was seen on its way, nor what came behind that. Where more came
+/// than the ACK, or it opened actively, the two may have crossed: then only so long after that it would have stopped.
+fn not_answered(mine: &mut Half, place: usize, seen: &Seen<'_>, context: &Context<'_>) {
+    if place + 1 >= mine.path.len() || context.late || !is_speculative_above(mine, place) {
+        return;
+    }
+    let passive = mine.path.find(State::SynSent).is_none();
+    let plain = passive && mine.state() == State::Established && place + 2 == mine.path.len();
+    let repeated = mine.is(Marks::SYN_ACK)
+        && !mine.is(Marks::WAS_RESET)
+        && since(mine, seen, context, place + 1) > context.patience_ns();
+    if plain || repeated {
+        mine.take_back(place + 1);
+    }
 }
 
 #[inline]
@@ -275,6 +314,9 @@ fn emit_synchronized_slowly(
                 rule = act(mine, Deed::Ack, NOT_CAPTURED, at);
             }
         }
+        State::CloseWait if seen.text > 0 && !mine.is(Marks::FAST_OPEN) && !theirs.is(Marks::FAST_OPEN) => {
+            rule = open_before_fin(mine, theirs, seen, at);
+        }
         _ => {}
     }
     if acks {
@@ -289,6 +331,21 @@ fn emit_synchronized_slowly(
     } else if fin && mine.is(Marks::FIN) && seen.end() == mine.fin_end && !context.late {
         repeat_fin(mine, covers, context);
     }
+    rule
+}
+
+/// Text of a side that went from SYN_RECV to CLOSE_WAIT with the FIN that was seen on its way, and does not acknowledge it:
+/// it is open, and the FIN is still to come.
+#[cold]
+fn open_before_fin(mine: &mut Half, theirs: &Half, seen: &Seen<'_>, at: At) -> Option<&'static Rule> {
+    let last = mine.path.len().checked_sub(2)? + 1;
+    let has_fin = theirs.is(Marks::FIN) && seen.ack.ge(theirs.fin_end);
+    if has_fin || !mine.is_speculative() || mine.path.state_at(last - 1) != State::SynReceived {
+        return None;
+    }
+    mine.take_back(last);
+    let rule = act(mine, Deed::Ack, NOT_CAPTURED, at);
+    act(mine, Deed::Fin, TRAVELLING, at);
     rule
 }
 
@@ -395,6 +452,11 @@ fn emit_fin(
             && let Some(place) = mine.path.find(State::CloseWait)
         {
             mine.take_back(place);
+        }
+        // Nobody sends text before the connection is open.
+        let fast = mine.is(Marks::FAST_OPEN) || theirs.is(Marks::FAST_OPEN);
+        if mine.state() == State::SynReceived && !fast && (seen.text > 0 || mine.is(Marks::TEXT)) {
+            act(mine, Deed::Ack, NOT_CAPTURED, at);
         }
         let rule = match mine.state() {
             State::Established | State::SynReceived => {

@@ -37,8 +37,10 @@ notes! {
     SpuriousRetransmission "spurious-retransmission" "text sent again that was already acknowledged" Anomaly,
     /// Text that was overtaken by what was sent later.
     OutOfOrder "out-of-order" "overtaken on the way by a later segment" Anomaly,
-    /// The text before this segment has not been seen.
-    LostInCapture "lost-in-capture" "the text before this segment was not captured" Anomaly,
+    /// The text before this segment has not been seen yet: overtaken, lost before it came here, or lost in the capture.
+    Gap "gap" "the text before this segment was not captured yet" Plain,
+    /// An acknowledgment of text that never came behind a [gap](Self::Gap): the capture lost it, not the network.
+    LostInCapture "lost-in-capture" "acknowledges the text of a gap that was never filled" Anomaly,
     /// An acknowledgment of text that has not been seen: the capture lost it, not the network.
     AckedUnseen "acked-unseen" "acknowledges text that was not captured" Anomaly,
     /// An acknowledgment that says the same again because something is missing.
@@ -66,7 +68,7 @@ notes! {
     /// A reset outside the window, which is ignored.
     RstOutOfWindow "rst-out-of-window" "outside the window: ignored" Anomaly,
     /// Its victim goes on as if nothing had happened, or its sender does.
-    SuspectedInjection "suspected-injection" "the connection goes on behind a reset: somebody else sent it" Anomaly,
+    SuspectedInjection "suspected-injection" "the connection goes on behind a reset: perhaps somebody else sent it" Anomaly,
     /// A reset for a connection that was closed already.
     RstAfterClose "rst-after-close" "the connection was closed already" Anomaly,
     /// Numbers outside the window; it changes nothing.
@@ -93,8 +95,8 @@ notes! {
     SplitHandshake "split-handshake" "answers a SYN with SYN and ACK apart" Anomaly,
     /// The sockets of an earlier connection are used again.
     PortReuse "port-reuse" "a new connection between the same sockets" Anomaly,
-    /// One end knows nothing of the connection any more.
-    HalfOpen "half-open" "one end knows nothing of this connection" Anomaly,
+    /// One end seems to know nothing of the connection any more: it answers so, or not at all.
+    HalfOpen "half-open" "one end answers as if it knew nothing of this connection, or answers no more" Anomaly,
     /// A SYN that nothing answered.
     UnansweredSyn "unanswered-syn" "nothing answered the SYN" Anomaly,
     /// A SYN answered with a reset.

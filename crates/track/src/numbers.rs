@@ -184,7 +184,7 @@ fn put_down_again(mine: &mut Half, theirs: &Half, seen: &Seen<'_>, context: &Con
     let late = context.late;
     let (start, end) = (seen.seq, seen.end());
     if start.gt(mine.next) {
-        notes.insert(Note::LostInCapture);
+        notes.insert(Note::Gap);
         let fresh = mine.cover(start, end, seen.time_ns);
         count_fresh(mine, seen, fresh);
         mine.next = end;
@@ -379,7 +379,7 @@ pub(crate) fn put_down_ack(
         }
         if ack.gt(theirs.contiguous) {
             // What is acknowledged will not be sent again: the capture lost it.
-            notes.insert(Note::AckedUnseen);
+            notes.insert(if theirs.has_gap() { Note::LostInCapture } else { Note::AckedUnseen });
             theirs.skip_to(ack);
         }
     }
@@ -462,16 +462,30 @@ pub(crate) fn put_down_sack(theirs: &mut Half, seen: &Seen<'_>, notes: &mut Note
     }
 }
 
+/// A TTL that differs is told; it becomes the usual one when the next segment has one that differs, too. So the next of
+/// those sent as before is not accused. A forged reset must not become the measure, however often it is sent.
+#[cold]
+fn put_down_hops(mine: &mut Half, seen: &Seen<'_>, notes: &mut Notes) {
+    if seen.hop_limit == mine.hop_limit {
+        mine.marks.clear(Marks::ODD_HOPS);
+    } else if seen.has(Flags::RST) {
+        notes.insert(Note::TtlChange);
+    } else if mine.is(Marks::ODD_HOPS) {
+        mine.marks.clear(Marks::ODD_HOPS);
+        mine.hop_limit = seen.hop_limit;
+    } else {
+        notes.insert(Note::TtlChange);
+        mine.marks.set(Marks::ODD_HOPS);
+    }
+}
+
 /// What the IP header and the timestamps tell of the sender.
 #[inline]
 pub(crate) fn put_down_header(mine: &mut Half, seen: &Seen<'_>, late: bool, notes: &mut Notes) {
-    if mine.is(Marks::HEARD) {
-        if seen.hop_limit != mine.hop_limit {
-            notes.insert(Note::TtlChange);
-            mine.hop_limit = seen.hop_limit;
-        }
-    } else {
+    if !mine.is(Marks::HEARD) {
         mine.hop_limit = seen.hop_limit;
+    } else if seen.hop_limit != mine.hop_limit || mine.is(Marks::ODD_HOPS) {
+        put_down_hops(mine, seen, notes);
     }
     if let Some(timestamps) = seen.timestamps
         && !late
@@ -480,7 +494,8 @@ pub(crate) fn put_down_header(mine: &mut Half, seen: &Seen<'_>, late: bool, note
         mine.timestamp = timestamps.value;
         mine.marks.set(Marks::TIMESTAMPS);
     }
-    if let Some(id) = seen.identification {
+    // Linux sends zero where no connection is left to count for.
+    if let Some(id) = seen.identification.filter(|id| *id != 0) {
         let ahead = id.wrapping_sub(mine.ip_id);
         if !mine.is(Marks::IP_ID) {
             mine.marks.set(Marks::IP_ID);

@@ -166,16 +166,17 @@ const OPENED: &[&str] = &[
      s A 1 1 0 ! duplicate-ack
      @400 c PA 1 1 100 ! retransmission ~ fast-retransmission",
     // Overtaken on the way: within a round trip. Long after, it was sent again.
-    "c PA 101 1 100 ! lost-in-capture
-     c PA 1 1 100 ! out-of-order ~ retransmission lost-in-capture",
-    "c PA 101 1 100 ! lost-in-capture
+    "c PA 101 1 100 ! gap ~ lost-in-capture
+     c PA 1 1 100 ! out-of-order ~ retransmission gap
+     s A 1 201 0 ~ lost-in-capture acked-unseen",
+    "c PA 101 1 100 ! gap
      @900 c PA 1 1 100 ! retransmission ~ out-of-order",
     // Its timestamp tells that it was sent before, however late it comes.
     "c PA 1 1 100 ts=100
-     c PA 201 1 100 ts=102 ! lost-in-capture
+     c PA 201 1 100 ts=102 ! gap
      @900 c PA 101 1 100 ts=101 ! out-of-order old-timestamp ~ retransmission",
     "c PA 1 1 100 ts=100
-     c PA 201 1 100 ts=102 ! lost-in-capture
+     c PA 201 1 100 ts=102 ! gap
      c PA 101 1 100 ts=103 ! retransmission ~ out-of-order old-timestamp",
     // Its IP identification tells the same.
     "c PA 1 1 100 id=7
@@ -190,8 +191,11 @@ const OPENED: &[&str] = &[
      c PA 1 1 100 ~ spurious-retransmission",
     // Acknowledged, but never seen.
     "s A 1 501 0 ! acked-unseen
-     c PA 501 1 100 ~ lost-in-capture
+     c PA 501 1 100 ~ gap
      s A 1 601 0 ~ acked-unseen",
+    // Never seen, although what came behind it was.
+    "c PA 101 1 100 ! gap
+     s A 1 201 0 ! lost-in-capture ~ acked-unseen",
     // The window: full, zero, asked about, open again.
     "s A 1 1 0 win=200 ! window-update
      c PA 1 1 199 win=50000 ~ window-full window-update
@@ -280,8 +284,16 @@ const OPENED: &[&str] = &[
     "c A 1 1 0 ttl=64 ~ ttl-change
      c A 1 1 0 ttl=57 ! ttl-change
      c A 1 1 0 ttl=57 ~ ttl-change",
+    // Whoever goes on as before is not accused of what another sent in between.
+    "c A 1 1 0 ttl=64
+     c R 1 - 0 ttl=57 ! ttl-change
+     c R 1 - 0 ttl=57 ! ttl-change
+     c PA 1 1 10 ttl=64 ~ ttl-change
+     c PA 11 1 10 ttl=50 ! ttl-change
+     c PA 21 1 10 ttl=64 ~ ttl-change",
     "c A 1 1 0 id=100
      c A 1 1 0 id=101
+     c A 1 1 0 id=0 ~ ip-id-change
      c A 1 1 0 id=150 ~ ip-id-change
      c A 1 1 0 id=40000 ! ip-id-change",
     // Wrong numbers, wrong sums.
@@ -338,6 +350,8 @@ const WHOLE: &[&str] = &[
     "c F 0 - 0 ! fin-scan ~ xmas-scan null-scan",
     "c PA 1 1 100 ! midstream
      s A 1 101 0",
+    "c PA 1 1 100 broken ! malformed-options
+     c PA 101 1 100 ~ malformed-options",
     "c S 0 - 0 broken ! malformed-options ~ midstream
      c S 0 - 0 mss=1460 ~ malformed-options",
 ];

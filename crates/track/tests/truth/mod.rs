@@ -317,7 +317,9 @@ fn compare(
         .collect();
     let removable: Vec<bool> = (0..steps.len())
         .map(|index| {
-            is_under_way(outcome, captured, host, &steps, index) || is_passing(outcome, host, &told, index)
+            is_under_way(outcome, captured, host, &steps, index)
+                || is_passing(outcome, host, &told, index)
+                || is_passing_open(&steps, index)
         })
         .collect();
     // The two paths side by side: what one has and the other has not must be covered by a clause.
@@ -380,6 +382,17 @@ fn is_passing(outcome: &Outcome, host: usize, path: &[State], index: usize) -> b
         && path[index - 1] == State::FinWait1
         && matches!(path[index], State::FinWait2 | State::Closing)
         && index + 1 < path.len()
+}
+
+/// Clause "passing", for ESTABLISHED between SYN_RECV and CLOSE_WAIT: whether the ACK arrived that was seen on its way, or the
+/// FIN behind it was the first that did. The side answers the same.
+fn is_passing_open(steps: &[&Step], index: usize) -> bool {
+    let state = |index: usize| steps.get(index).map(|step| step.state);
+    index > 0
+        && state(index - 1) == Some(State::SynReceived)
+        && state(index) == Some(State::Established)
+        && state(index + 1) == Some(State::CloseWait)
+        && steps[index].provenance == Provenance::Inferred(Inference::SeenTravelling)
 }
 
 /// Clause "under way": what was seen on its way to a side, and did not arrive or was not taken, is told as if it had been, as
