@@ -189,3 +189,16 @@ fn threads_change_no_answer() {
     assert_eq!(answer("1"), answer("2"));
     assert_eq!(answer("1"), answer("5"));
 }
+
+#[test]
+fn everything_odd_has_its_text() {
+    let named: Vec<&str> = eleven_track::Note::all().map(eleven_track::Note::as_str).collect();
+    let mut known = eleven_knowledge::anomaly_names();
+    known.retain(|name| !named.contains(&name.as_str()));
+    assert!(known.is_empty(), "texts of nothing: {known:?}");
+    for name in named {
+        for language in [eleven_knowledge::Language::English, eleven_knowledge::Language::SimplifiedChinese] {
+            assert!(eleven_knowledge::anomaly(name, language).is_some(), "{name} in {language:?}");
+        }
+    }
+}

@@ -104,6 +104,8 @@ impl FlowsView {
         } else if flows > shown {
             note(&format!("{} flows that gave way to others have no row; see --max-flows", flows - shown));
         }
+        // The program ends: to free a million flows one by one would only take time.
+        std::mem::forget(tracker);
         Ok(())
     }
 }
