@@ -26,6 +26,7 @@ use self::live::LiveView;
 use self::reading::{Outcome, Reading, Sink};
 use self::recorder::Recorder;
 use self::source::Source;
+use self::summary::Read;
 use self::views::{Chosen, FlowsView, OneFlowView, SegmentsView};
 use super::WrongUsage;
 use crate::cli::{ChecksumChoice, Format, Global, KeyPart, TraceArgs};
@@ -75,8 +76,11 @@ pub(super) fn run(global: &Global, args: &TraceArgs) -> anyhow::Result<()> {
         view.finish(tracker, &outcome)?;
         outcome
     };
-    if outcome.read.dropped > 0 {
-        note(&format!("{} packets were dropped before they could be read", outcome.read.dropped));
+    let Read { packets, dropped, .. } = outcome.read;
+    if args.interface.is_some() {
+        note(&format!("{packets} packets captured, {dropped} dropped by the kernel"));
+    } else if dropped > 0 {
+        note(&format!("{dropped} packets were dropped when this was captured"));
     }
     whole(&outcome)
 }
