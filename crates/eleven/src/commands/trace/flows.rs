@@ -7,7 +7,7 @@ use std::time::Duration;
 use eleven_capture::Timestamp;
 use eleven_snapshot::Family;
 use eleven_tcp::State;
-use eleven_track::{Anomaly, End, Flow, Side, Step};
+use eleven_track::{Anomaly, End, Flow, Side, Step, Zeek};
 use serde::Serialize;
 
 use crate::cli::Format;
@@ -221,6 +221,11 @@ fn path(steps: &[Step]) -> Vec<PathStep> {
     steps.iter().map(step).collect()
 }
 
+/// As Zeek writes it: a dash for nothing.
+fn history(zeek: &Zeek) -> &str {
+    if zeek.history.is_empty() { "-" } else { &zeek.history }
+}
+
 fn anomaly(anomaly: &Anomaly) -> AnomalyRecord {
     AnomalyRecord {
         kind: anomaly.kind.as_str(),
@@ -248,7 +253,7 @@ impl<'a> Record<'a> {
             closed_by: flow.closed_by.map(Side::as_str),
             ending: flow.ending.as_str(),
             zeek_conn_state: flow.zeek.as_ref().map(|zeek| zeek.conn_state),
-            zeek_history: flow.zeek.as_ref().map(|zeek| zeek.history.as_str()),
+            zeek_history: flow.zeek.as_ref().map(history),
             wireshark_completeness: flow.wireshark.bits(),
             first_packet: flow.id,
             start: seconds(flow.first_time_ns),
@@ -442,7 +447,7 @@ fn csv_fields(numbered: &Numbered) -> [String; FIELDS.len()] {
         flow.closed_by.map_or_else(String::new, |side| side.to_string()),
         flow.ending.to_string(),
         zeek.map_or_else(String::new, |zeek| zeek.conn_state.to_owned()),
-        zeek.map_or_else(String::new, |zeek| zeek.history.clone()),
+        zeek.map_or_else(String::new, |zeek| history(zeek).to_owned()),
         flow.wireshark.bits().to_string(),
         flow.id.to_string(),
         Timestamp(flow.first_time_ns).to_string(),
