@@ -1,5 +1,5 @@
-//! Beside the kernel: a capture on the loopback of a private namespace while real sockets live, compared with what
-//! sock_diag says of them at each step.
+//! Beside the kernel: captures on the loopback and on a veth pair of private namespaces while real sockets live, compared
+//! with what sock_diag says of them at each step.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
@@ -7,14 +7,15 @@ use std::process::{Child, ChildStderr, ChildStdout, Stdio};
 
 use eleven_testbed::namespace::Net;
 use eleven_testbed::or_skip;
-use eleven_testbed::sockets::{LOOPBACK, address, connect, listen};
+use eleven_testbed::sockets::{LOOPBACK, address, connect, connecting, listen};
+use eleven_testbed::wire::{HERE, INTERFACE, NOWHERE, THERE, Wire};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use socket2::Socket;
 
 use crate::support::program::{RunInside, eleven};
 
-/// A live capture of a namespace's loopback, told segment by segment.
+/// A live capture in a namespace, told segment by segment.
 struct Watcher {
     child: Child,
     lines: BufReader<ChildStdout>,
@@ -22,19 +23,20 @@ struct Watcher {
 }
 
 impl Watcher {
-    fn start(net: &Net) -> Self {
+    fn start(net: &Net, interface: &str) -> Self {
         let path = net.path();
-        let mut child = eleven(&["trace", "-i", "lo", "--netns", &path, "--segments", "--format", "ndjson"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("it starts");
+        let mut child =
+            eleven(&["trace", "-i", interface, "--netns", &path, "--segments", "--format", "ndjson"])
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .expect("it starts");
         let lines = BufReader::new(child.stdout.take().expect("a pipe"));
         // It says when it listens.
         let mut said = String::new();
         let mut stderr = BufReader::new(child.stderr.take().expect("a pipe"));
         stderr.read_line(&mut said).expect("it can be read");
-        assert!(said.contains("listening on lo"), "{said}");
+        assert!(said.contains("listening on"), "{said}");
         Self { child, lines, stderr }
     }
 
@@ -108,7 +110,7 @@ fn pair(net: &Net, watcher: &mut Watcher) -> (Socket, Socket, SocketAddr) {
 #[test]
 fn the_states_are_the_kernels() {
     let net = or_skip!(Net::new());
-    let mut watcher = Watcher::start(&net);
+    let mut watcher = Watcher::start(&net, "lo");
 
     // The client closes first, and waits.
     let (client, server, local) = pair(&net, &mut watcher);
@@ -153,4 +155,67 @@ fn the_states_are_the_kernels() {
 
 fn connect_refused() -> std::io::Error {
     std::net::TcpStream::connect("127.0.0.1:9").expect_err("nobody listens there")
+}
+
+/// The state of the socket in this namespace with this local port, as the kernel has it.
+fn state_of(net: &Net, port: u16) -> Value {
+    let filter = format!("sport = {port} and not state listening");
+    let rows = net.eleven(&["list", "--format", "json", "--no-owners", &filter]).json();
+    rows[0]["state"].clone()
+}
+
+/// States that last only while the other end is not heard: frames from here leave the capture, and get lost behind it.
+#[test]
+fn states_of_an_end_that_is_not_heard_are_the_kernels() {
+    let wire = or_skip!(Wire::new());
+    let mut watcher = Watcher::start(&wire.here, INTERFACE);
+
+    let calling = wire.here.run(|| connecting((NOWHERE, 9).into()));
+    let port = wire.here.run(|| address(&calling)).port();
+    let segment = watcher.until(is_from("client", "SYN"));
+    assert_eq!(
+        (&segment["client_after"], state_of(&wire.here, port)),
+        (&"SYN_SENT".into(), "SYN_SENT".into())
+    );
+    drop(calling);
+
+    // Two connections to there; one of them is closed from there.
+    let listener = wire.there.run(|| listen((THERE, 0).into(), 4));
+    let at = wire.there.run(|| address(&listener));
+    let [first, second] = [(); 2].map(|()| {
+        let here = wire.here.run(|| connect(at));
+        let (there, _) = listener.accept().expect("it is there");
+        (here, there)
+    });
+    let port = |socket: &Socket| wire.here.run(|| address(socket)).port();
+    first.1.shutdown(std::net::Shutdown::Write).expect("it is open");
+    watcher.until(is_from("server", "FIN"));
+    let segment = watcher.until(|segment| segment["from"] == "client");
+    assert_eq!(segment["client_after"], state_of(&wire.here, port(&first.0)), "{segment}");
+    assert_eq!(segment["client_after"], "CLOSE_WAIT");
+
+    wire.cut_outgoing();
+    for (socket, expected) in [(&first.0, "LAST_ACK"), (&second.0, "FIN_WAIT1")] {
+        socket.shutdown(std::net::Shutdown::Write).expect("it is open");
+        let segment = watcher.until(is_from("client", "FIN"));
+        assert_eq!(segment["client_after"], expected, "{segment}");
+        assert_eq!(state_of(&wire.here, port(socket)), expected);
+    }
+    watcher.stop();
+}
+
+#[test]
+fn a_handshake_whose_answer_is_lost_is_in_syn_recv() {
+    let wire = or_skip!(Wire::new_cut());
+    let mut watcher = Watcher::start(&wire.here, INTERFACE);
+    let listener = wire.here.run(|| listen((HERE, 0).into(), 4));
+    let at = wire.here.run(|| address(&listener));
+    let calling = wire.there.run(|| connecting(at));
+    let segment = watcher.until(is_from("server", "SYN"));
+    assert_eq!(
+        (&segment["server_after"], state_of(&wire.here, at.port())),
+        (&"SYN_RECV".into(), "SYN_RECV".into())
+    );
+    drop(calling);
+    watcher.stop();
 }
