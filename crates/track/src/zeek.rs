@@ -352,7 +352,8 @@ impl Plain {
             end.start = half.isn.0;
             end.last = half.next.0;
             end.acked = half.acked.0;
-            end.last_wraps = u16::from(end.last < end.start);
+            // Zeek begins behind the SYN, and counts from there how often the numbers start anew.
+            end.last_wraps = u16::from(end.last < end.start.wrapping_add(1));
             end.acked_wraps = u16::from(end.acked < end.start);
             end.scale = half.scale;
             end.has_fin = half.is(Marks::FIN);
