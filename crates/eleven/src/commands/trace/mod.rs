@@ -1,18 +1,21 @@
 //! `eleven trace`: both ends' states from packets.
 
+mod chosen;
 mod convert;
 mod diagram;
 mod flows;
 mod live;
+mod one_flow;
 mod plot;
 mod reading;
 mod record;
-mod recorder;
+
 mod segments;
 mod source;
 mod story;
 mod summary;
 mod views;
+mod writing;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -22,12 +25,14 @@ use anyhow::Context as _;
 use eleven_capture::PathParts;
 use eleven_track::{Checksums, Settings, Tracker};
 
+use self::chosen::Chosen;
 use self::live::LiveView;
+use self::one_flow::OneFlowView;
 use self::reading::{Outcome, Reading, Sink};
-use self::recorder::Recorder;
 use self::source::Source;
 use self::summary::Read;
-use self::views::{Chosen, FlowsView, OneFlowView, SegmentsView};
+use self::views::{FlowsView, SegmentsView};
+use self::writing::Recorder;
 use super::WrongUsage;
 use crate::cli::{ChecksumChoice, Format, Global, KeyPart, TraceArgs};
 use crate::filter::{Filter, Subject, SystemNames};

@@ -11,9 +11,9 @@ use eleven_capture::{Checksum, Dissected, Dissector, PathParts};
 use eleven_track::{Checksums, Flow, Reported, Tracker, Verdict};
 
 use super::convert::{Sighted, reported};
-use super::recorder::Recorder;
 use super::source::{Fault, Progress, Source};
 use super::summary::Read;
+use super::writing::Recorder;
 use crate::output::note;
 
 /// Segments that are tracked together: enough that fetching one flow from memory does not wait for another.
