@@ -2,8 +2,8 @@
 
 use eleven_tcp::{Rule, SackBlock, SeqNumber, State};
 
-use crate::path::{Again, Origin, Path, Step};
-use crate::{Assumption, Inference, Provenance};
+use crate::path::{Again, Kind, Origin, Path, Step};
+use crate::{Inference, Provenance};
 
 /// Yes-or-no facts about a side.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -127,7 +127,8 @@ pub(crate) struct Half {
     pub(crate) duplicate_acks: u16,
     /// How often it sent the same text without an answer.
     pub(crate) unanswered: u8,
-    state: State,
+    /// The last step of the path: it is asked for with every segment.
+    now: Kind,
     pub(crate) timed_end: SeqNumber,
     /// Microseconds after the flow's first packet, as is the next; they wrap.
     pub(crate) timed_at: u32,
@@ -185,7 +186,7 @@ impl Default for Half {
             mss: 0,
             duplicate_acks: 0,
             unanswered: 0,
-            state: State::Closed,
+            now: Kind::NOWHERE,
             timed_end: zero,
             timed_at: 0,
             last_time: 0,
@@ -212,8 +213,8 @@ pub(crate) struct At {
 
 impl Half {
     #[inline]
-    pub(crate) const fn state(&self) -> State {
-        self.state
+    pub(crate) fn state(&self) -> State {
+        self.now.state()
     }
 
     #[inline]
@@ -222,11 +223,9 @@ impl Half {
     }
 
     /// How sure the state is.
+    #[inline]
     pub(crate) fn provenance(&self) -> Provenance {
-        match self.path.len() {
-            0 => Provenance::Assumed(Assumption::NothingHeard),
-            length => self.path.provenance_at(length - 1),
-        }
+        self.now.provenance()
     }
 
     /// The last step of the path stands on a segment that was only seen on its way.
@@ -238,13 +237,19 @@ impl Half {
     pub(crate) fn step(&mut self, state: State, rule: Option<&'static Rule>, provenance: Provenance, at: At) {
         let step = Step { state, rule, provenance, packet: at.packet, time_ns: at.time_ns };
         self.path.push(&step, at.origin);
-        self.state = state;
+        self.now = Kind::new(state, provenance);
+    }
+
+    /// Writes another beginning than LISTEN and the step behind it.
+    pub(crate) fn rewrite_listen(&mut self, steps: &[Step; 2], at: At) {
+        self.path.rewrite_listen(steps, at.origin);
+        self.now = self.path.last();
     }
 
     /// Puts in a step at the time of one that was taken back.
     pub(crate) fn put(&mut self, again: &Again) {
         self.path.put(again);
-        self.state = self.path.len().checked_sub(1).map_or(State::Closed, |last| self.path.state_at(last));
+        self.now = self.path.last();
     }
 
     /// Whether the step below a place is one that the side would have answered at once.
@@ -261,10 +266,7 @@ impl Half {
             self.marks.set(Marks::TAKEN_BACK);
         }
         self.path.truncate(length);
-        self.state = match self.path.len() {
-            0 => State::Closed,
-            length => self.path.state_at(length - 1),
-        };
+        self.now = self.path.last();
     }
 
     /// Raises how sure a step is; never lowers it.
@@ -278,6 +280,7 @@ impl Half {
         };
         if rank(self.path.provenance_at(index)) < rank(provenance) {
             self.path.set_provenance(index, provenance);
+            self.now = self.path.last();
         }
     }
 

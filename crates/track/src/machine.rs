@@ -123,7 +123,7 @@ fn late_syn(mine: &mut Half, seen: &Seen<'_>, at: At, notes: &mut Notes) {
     let opens = step(State::SynSent, rule_of(State::Closed, Deed::ActiveOpen));
     let answers = step(State::SynReceived, rule_of(State::SynSent, Deed::SimultaneousOpen));
     mine.marks.set(Marks::TAKEN_BACK);
-    mine.path.rewrite_listen(&[opens, answers], at.origin);
+    mine.rewrite_listen(&[opens, answers], at);
     mine.marks.set(Marks::ACTIVE);
     notes.insert(Note::SimultaneousOpen);
 }

@@ -1,11 +1,11 @@
 //! Puts a segment's numbers down, and says what it is: new, again, overtaken, a probe, a question.
 
-use eleven_tcp::{Flags, SeqNumber, State, TcpOption};
+use eleven_tcp::{Flags, SeqNumber, State};
 
 use crate::half::{Half, Marks};
 use crate::machine::{Arrival, Context};
 use crate::note::{Note, Notes};
-use crate::seen::Seen;
+use crate::seen::{Seen, SynOptions};
 
 /// Segments that come within so much time of a gap may just have been overtaken, where no round trip was measured.
 const REORDERING_NS: i64 = 3_000_000;
@@ -22,19 +22,10 @@ pub(crate) type RoundTrip = Option<i64>;
 /// The options of a SYN, and the number it begins with.
 #[cold]
 pub(crate) fn put_down_syn(mine: &mut Half, theirs: &mut Half, seen: &Seen<'_>, notes: &mut Notes) {
-    let options = seen.options;
-    let (mut mss, mut scale, mut sack) = (0, None, false);
-    for option in options {
-        match option {
-            TcpOption::MaximumSegmentSize(size) => mss = size,
-            TcpOption::WindowScale(shift) => scale = Some(shift),
-            TcpOption::SackPermitted => sack = true,
-            TcpOption::FastOpen(_) | TcpOption::FastOpenExperiment(_) => {
-                notes.insert(Note::FastOpen);
-                mine.marks.set(Marks::FAST_OPEN);
-            }
-            _ => {}
-        }
+    let SynOptions { mss, scale, sack, fast_open } = SynOptions::of(seen.options);
+    if fast_open {
+        notes.insert(Note::FastOpen);
+        mine.marks.set(Marks::FAST_OPEN);
     }
     let first_answer = seen.has(Flags::ACK) && !mine.is(Marks::SYN_ACK);
     if seen.has(Flags::ACK) {

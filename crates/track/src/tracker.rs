@@ -1,15 +1,14 @@
 //! All flows.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use eleven_tcp::{Flags, State};
 use hashbrown::HashTable;
-use siphasher::sip::SipHasher13;
 
 use crate::conversation::Conversation;
 use crate::flow::Detail;
 use crate::half::{At, Marks};
-use crate::key::{Key, Located, Sockets};
+use crate::key::{Key, Located, Secret, Sockets};
 use crate::moves::{Deed, rule_of};
 use crate::sketch::Sketch;
 use crate::slab::Slab;
@@ -35,7 +34,7 @@ pub struct Tracker {
     totals: Totals,
     floods: Sketch,
     scans: Sketch,
-    sketch_key: [u64; 2],
+    secret: Secret,
     now_ns: i64,
 }
 
@@ -116,9 +115,9 @@ pub struct Reported {
 impl Tracker {
     /// Nothing seen yet.
     pub fn new(mut settings: Settings) -> Self {
-        let key = SipHasher13::new_with_key(&settings.hash_key);
         settings.max_flows = settings.max_flows.clamp(1, u32::MAX as usize - 1);
         Self {
+            secret: Secret::new(&settings.hash_key),
             settings,
             flows: Slab::new(),
             index: HashTable::new(),
@@ -127,7 +126,6 @@ impl Tracker {
             totals: Totals::default(),
             floods: Sketch::new(),
             scans: Sketch::new(),
-            sketch_key: [key.hash(b"low"), key.hash(b"high")],
             now_ns: i64::MIN,
         }
     }
@@ -145,52 +143,53 @@ impl Tracker {
     /// The hash of a segment's sockets and path under the key of the settings, the same in both directions: for who
     /// shards flows over several trackers.
     pub fn hash(settings: &Settings, sighting: &Sighting<'_>) -> u64 {
-        Located::of(sighting, &settings.hash_key).hash
+        Located::of(sighting, &Secret::new(&settings.hash_key)).hash
     }
 
     /// Takes in a segment.
     pub fn observe(&mut self, sighting: &Sighting<'_>) -> Verdict {
-        let located = Located::of(sighting, &self.settings.hash_key);
+        let located = Located::of(sighting, &self.secret);
         let found = self.find(&located);
         self.observe_located(sighting, &located, found)
     }
 
-    /// Takes in a few segments and hands each verdict on, with its place among them. It comes to the same as
-    /// [`observe`](Self::observe) one by one; the flows are looked up beforehand, so that memory is waited for only once.
-    pub fn observe_batch(&mut self, sightings: &[Sighting<'_>], mut each: impl FnMut(usize, &Verdict)) {
+    /// Takes in segments, which `sighting` reads out of whatever holds them, and hands each on with its verdict. It comes to
+    /// the same as [`observe`](Self::observe) one by one; the flows are looked up beforehand, so that memory is waited for
+    /// only once.
+    pub fn observe_batch<T>(
+        &mut self,
+        segments: &[T],
+        sighting: impl Fn(&T) -> Sighting<'_>,
+        mut each: impl FnMut(&T, &Verdict),
+    ) {
         const AT_ONCE: usize = 16;
-        for (chunk, part) in sightings.chunks(AT_ONCE).enumerate() {
-            let mut located = [None; AT_ONCE];
-            let mut places = [u32::MAX; AT_ONCE];
-            for (slot, sighting) in located.iter_mut().zip(part) {
-                *slot = Some(Located::of(sighting, &self.settings.hash_key));
-            }
-            for (place, slot) in places.iter_mut().zip(&located) {
-                if let Some(slot) = slot {
-                    // Any flow of the same hash will do: this only brings it near.
-                    let tag = Entry::new(slot.hash, 0).tag;
-                    *place = match self.recent.get(slot.hash as usize % RECENT) {
-                        Some(entry) if entry.tag == tag => entry.place,
-                        _ => {
-                            let found = self.index.find(spread(slot.hash), |entry| entry.tag == tag);
-                            found.map_or(u32::MAX, |entry| entry.place)
-                        }
-                    };
-                }
+        let nowhere = Located { sockets: Sockets::NONE, path: 0, hash: 0, reversed: false };
+        let mut located = [nowhere; AT_ONCE];
+        let mut places = [u32::MAX; AT_ONCE];
+        for part in segments.chunks(AT_ONCE) {
+            for ((slot, place), segment) in located.iter_mut().zip(&mut places).zip(part) {
+                *slot = Located::of(&sighting(segment), &self.secret);
+                // Any flow of the same hash will do: this only brings it near.
+                let tag = Entry::new(slot.hash, 0).tag;
+                *place = match self.recent.get(slot.hash as usize % RECENT) {
+                    Some(entry) if entry.tag == tag => entry.place,
+                    _ => {
+                        let found = self.index.find(spread(slot.hash), |entry| entry.tag == tag);
+                        found.map_or(u32::MAX, |entry| entry.place)
+                    }
+                };
             }
             let mut near = 0_u32;
-            for place in places {
-                if let Some(flow) = self.flows.get(place as usize) {
+            for place in &places[..part.len()] {
+                if let Some(flow) = self.flows.get(*place as usize) {
                     near = near.wrapping_add(flow.touch());
                 }
             }
             std::hint::black_box(near);
-            for (index, (slot, sighting)) in located.iter().zip(part).enumerate() {
-                if let Some(slot) = slot {
-                    let found = self.recall(slot, places[index]).or_else(|| self.find(slot));
-                    let verdict = self.observe_located(sighting, slot, found);
-                    each(chunk * AT_ONCE + index, &verdict);
-                }
+            for ((slot, place), segment) in located.iter().zip(places).zip(part) {
+                let found = self.recall(slot, place).or_else(|| self.find(slot));
+                let verdict = self.observe_located(&sighting(segment), slot, found);
+                each(segment, &verdict);
             }
         }
     }
@@ -289,34 +288,19 @@ impl Tracker {
         place
     }
 
-    /// A keyed hash for the sketches: they only have to be hard to aim at, so two multiplications do.
-    fn hash_of(&self, address: IpAddr, port: u16) -> u64 {
-        let [low, high] = self.sketch_key;
-        let bits = match address {
-            IpAddr::V4(address) => u128::from(address.to_bits()),
-            IpAddr::V6(address) => address.to_bits(),
-        };
-        let folded = |one: u64, other: u64| {
-            let product = u128::from(one) * u128::from(other);
-            product as u64 ^ (product >> 64) as u64
-        };
-        let near = folded(bits as u64 ^ low, 0x9e37_79b9_7f4a_7c15);
-        folded(near ^ (bits >> 64) as u64 ^ u64::from(port).rotate_right(16), high | 1)
-    }
-
     /// Counts an attempt to open.
     fn suspect(&mut self, sighting: &Sighting<'_>, notes: &mut Notes) {
         let segment = sighting.segment;
         let opens = segment.flags.contains(Flags::SYN) && !segment.flags.contains(Flags::ACK);
         let probes = !segment.flags.intersects(Flags::ACK | Flags::SYN | Flags::RST);
         if opens {
-            let destination = self.hash_of(sighting.destination, segment.destination_port);
+            let destination = self.secret.hash(sighting.destination, segment.destination_port);
             if self.floods.add(destination, sighting.time_ns) > self.settings.flood_threshold {
                 notes.insert(Note::SynFlood);
             }
         }
         if opens || probes {
-            let source = self.hash_of(sighting.source, 0);
+            let source = self.secret.hash(sighting.source, 0);
             if self.scans.add(source, sighting.time_ns) > self.settings.scan_threshold {
                 notes.insert(Note::Scan);
             }
@@ -326,9 +310,9 @@ impl Tracker {
     /// An attempt succeeded: neither flood nor scan.
     #[cold]
     fn forgive(&mut self, sighting: &Sighting<'_>) {
-        let destination = self.hash_of(sighting.destination, sighting.segment.destination_port);
+        let destination = self.secret.hash(sighting.destination, sighting.segment.destination_port);
         self.floods.remove(destination);
-        let source = self.hash_of(sighting.source, 0);
+        let source = self.secret.hash(sighting.source, 0);
         self.scans.remove(source);
     }
 
@@ -366,7 +350,7 @@ impl Tracker {
     fn remove(&mut self, place: u32) {
         let hash = |tracker: &Self, place: u32| {
             let flow = tracker.flows.get(place as usize);
-            spread(flow.map_or(0, |flow| flow.key.sockets().hash(flow.path, &tracker.settings.hash_key)))
+            spread(flow.map_or(0, |flow| flow.key.sockets().hash(flow.path, &tracker.secret)))
         };
         let own = hash(self, place);
         if let Ok(entry) = self.index.find_entry(own, |known| known.place == place) {
@@ -392,7 +376,7 @@ impl Tracker {
     pub fn observe_icmp(&mut self, reported: &Reported) -> Option<Verdict> {
         let ports = (reported.source.port(), reported.destination.port());
         let (sockets, reversed) = Sockets::of(reported.source.ip(), reported.destination.ip(), ports);
-        let hash = sockets.hash(reported.path, &self.settings.hash_key);
+        let hash = sockets.hash(reported.path, &self.secret);
         let place = self.find(&Located { sockets, path: reported.path, hash, reversed })?;
         let flow = self.flows.get_mut(place)?;
         Some(flow.observe_report(reported, reversed))

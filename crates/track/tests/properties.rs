@@ -61,12 +61,12 @@ proptest! {
             prop_assert_eq!(Verdict { ordinal, ..shards[shard].observe(sighting) }, verdict);
             verdicts.push(verdict);
         }
-        let mut places = Vec::new();
-        batched.observe_batch(&sightings, |place, verdict| {
-            assert_eq!(*verdict, verdicts[place]);
-            places.push(place);
+        let mut numbers = Vec::new();
+        batched.observe_batch(&sightings, |sighting| *sighting, |sighting, verdict| {
+            assert_eq!(*verdict, verdicts[numbers.len()]);
+            numbers.push(sighting.number);
         });
-        prop_assert_eq!(places, (0..sightings.len()).collect::<Vec<_>>());
+        prop_assert_eq!(numbers, sightings.iter().map(|sighting| sighting.number).collect::<Vec<_>>());
         let last = sightings.last().map_or(0, |sighting| sighting.time_ns);
         let mut whole: Vec<_> = one.finish().collect();
         let mut parts: Vec<_> = shards.into_iter().flat_map(|mut shard| { shard.advance(last); shard.finish() }).collect();

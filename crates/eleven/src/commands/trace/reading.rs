@@ -141,7 +141,7 @@ impl Reading {
     }
 
     /// Reads to the end, and hands out what is to be tracked in pieces of a size. What takes a piece leaves an empty
-    /// one, and may know the verdict on its last segment.
+    /// one, and knows the verdict on its segment if that is alone.
     fn produce(
         &self,
         source: &mut Source,
@@ -232,20 +232,18 @@ impl Reading {
     }
 }
 
-/// Has a batch tracked, and hands on what comes of it. The verdict on its last segment.
+/// Has a batch tracked, and hands on what comes of it. The verdict on its segment, if that is alone.
 fn consume(batch: &Batch, tracker: &mut Tracker, sink: &mut dyn Sink) -> anyhow::Result<Option<Verdict>> {
     let mut latest = None;
+    let alone = batch.segments.len() == 1;
     for segments in batch.segments.chunks(TOGETHER) {
-        let last = segments.len() - 1;
-        // What lies behind the last is not looked at.
-        let sightings: [_; TOGETHER] = std::array::from_fn(|index| segments[index.min(last)].sighting());
         let mut result = Ok(());
-        tracker.observe_batch(&sightings[..=last], |index, verdict| {
-            if index == last {
+        tracker.observe_batch(segments, Sighted::sighting, |segment, verdict| {
+            if alone {
                 latest = Some(*verdict);
             }
             if result.is_ok() {
-                result = sink.segment(&segments[index], verdict);
+                result = sink.segment(segment, verdict);
             }
         });
         result?;
