@@ -272,7 +272,7 @@ pub struct TraceArgs {
     #[arg(long, value_name = "N", default_value_t = 1_000_000, help_heading = "Tracking")]
     pub max_flows: usize,
 
-    /// With 2, one thread reads while another tracks; the answer is the same.
+    /// Threads that track, each its share of the flows, while one more reads; the answer is the same.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64), help_heading = "Tracking")]
     pub threads: u16,
 }

@@ -55,9 +55,12 @@
 //! # Flows
 //!
 //! A new flow between the same sockets begins only with a SYN of another number, after the old one is over or outside its
-//! window. Idleness ends nothing. A flow's identity is the number of its first packet, so that trackers which each see a part of the
-//! flows ([`Tracker::hash`] tells which) come to the same as one.
+//! window. Idleness ends nothing. A flow's identity is the number of its first packet.
+//!
+//! Several trackers can share the work ([`Tracker::shard`], [`Tracker::hash`]). What depends on all flows, which is the how
+//! manieth and who floods or scans, they leave to a [`Census`], and [`Shards`] tells their flows as one tracker would.
 
+mod census;
 mod conversation;
 mod flow;
 mod fuzz;
@@ -72,6 +75,7 @@ mod provenance;
 mod rtt;
 mod seen;
 mod settings;
+mod shards;
 mod sighting;
 mod sketch;
 mod slab;
@@ -80,6 +84,7 @@ mod verdict;
 mod wireshark;
 mod zeek;
 
+pub use census::{Census, CensusEntry, Event};
 pub use conversation::Anomaly;
 pub use flow::{End, Ending, Flow, Zeek};
 #[doc(hidden)]
@@ -89,6 +94,7 @@ pub use path::Step;
 pub use provenance::{Assumption, Inference, Provenance};
 pub use rtt::RoundTrips;
 pub use settings::{Checksums, Settings};
+pub use shards::Shards;
 pub use sighting::{Side, Sighting};
 pub use tracker::{Report, Reported, Totals, Tracker};
 pub use verdict::Verdict;

@@ -5,12 +5,12 @@ use std::net::SocketAddr;
 use eleven_tcp::{Flags, State};
 use hashbrown::HashTable;
 
+use crate::census::{Census, CensusEntry, Event, EventKind};
 use crate::conversation::Conversation;
 use crate::flow::Detail;
 use crate::half::{At, Marks};
 use crate::key::{Key, Located, Secret, Sockets};
 use crate::moves::{Deed, rule_of};
-use crate::sketch::Sketch;
 use crate::slab::Slab;
 use crate::{Flow, Inference, Note, Notes, Provenance, Settings, Sighting, Verdict};
 
@@ -32,8 +32,9 @@ pub struct Tracker {
     recent: Vec<Entry>,
     evicted: Vec<Flow>,
     totals: Totals,
-    floods: Sketch,
-    scans: Sketch,
+    /// `None`: somebody else counts, and is told the events.
+    census: Option<Census>,
+    events: Vec<Event>,
     secret: Secret,
     now_ns: i64,
 }
@@ -112,10 +113,20 @@ pub struct Reported {
     pub report: Report,
 }
 
+impl Reported {
+    fn located(&self, secret: &Secret) -> Located {
+        let ports = (self.source.port(), self.destination.port());
+        let (sockets, reversed) = Sockets::of(self.source.ip(), self.destination.ip(), ports);
+        let hash = sockets.hash(self.path, secret);
+        Located { sockets, path: self.path, hash, reversed }
+    }
+}
+
 impl Tracker {
     /// Nothing seen yet.
     pub fn new(mut settings: Settings) -> Self {
         settings.max_flows = settings.max_flows.clamp(1, u32::MAX as usize - 1);
+        let census = Census::new(&settings);
         Self {
             secret: Secret::new(&settings.hash_key),
             settings,
@@ -124,10 +135,17 @@ impl Tracker {
             recent: vec![Entry { tag: 0, place: u32::MAX }; RECENT],
             evicted: Vec::new(),
             totals: Totals::default(),
-            floods: Sketch::new(),
-            scans: Sketch::new(),
+            census: Some(census),
+            events: Vec::new(),
             now_ns: i64::MIN,
         }
+    }
+
+    /// One that sees only a part of the flows, those of some [hashes](Self::hash). What depends on all flows it leaves to
+    /// others: they drain its [events](Self::drain_events), have a [`Census`] count those of all shards, and
+    /// [enter](Self::enter) what that says. Until then its flows have no number, and its verdicts never do.
+    pub fn shard(settings: Settings) -> Self {
+        Self { census: None, ..Self::new(settings) }
     }
 
     /// The choices it was made with.
@@ -144,6 +162,11 @@ impl Tracker {
     /// shards flows over several trackers.
     pub fn hash(settings: &Settings, sighting: &Sighting<'_>) -> u64 {
         Located::of(sighting, &Secret::new(&settings.hash_key)).hash
+    }
+
+    /// The same for the flow an ICMP error is about.
+    pub fn hash_of_report(settings: &Settings, reported: &Reported) -> u64 {
+        reported.located(&Secret::new(&settings.hash_key)).hash
     }
 
     /// Takes in a segment.
@@ -277,43 +300,70 @@ impl Tracker {
         if self.flows.len() >= self.settings.max_flows {
             self.evict();
         }
-        self.suspect(sighting, notes);
         let place = self.flows.len();
         let key = Key::keep(&located.sockets);
         self.totals.flows += 1;
-        let ordinal = self.totals.flows;
+        let ordinal = self.count_in(sighting, place as u32, located.reversed, notes);
         self.flows.push(Conversation::new(sighting, key, located.reversed, ordinal, &self.settings));
         let entry = Entry::new(located.hash, place);
         self.index.insert_unique(entry.hash(), entry, |entry| entry.hash());
         place
     }
 
-    /// Counts an attempt to open.
-    fn suspect(&mut self, sighting: &Sighting<'_>, notes: &mut Notes) {
-        let segment = sighting.segment;
-        let opens = segment.flags.contains(Flags::SYN) && !segment.flags.contains(Flags::ACK);
-        let probes = !segment.flags.intersects(Flags::ACK | Flags::SYN | Flags::RST);
-        if opens {
-            let destination = self.secret.hash(sighting.destination, segment.destination_port);
-            if self.floods.add(destination, sighting.time_ns) > self.settings.flood_threshold {
-                notes.insert(Note::SynFlood);
-            }
-        }
-        if opens || probes {
-            let source = self.secret.hash(sighting.source, 0);
-            if self.scans.add(source, sighting.time_ns) > self.settings.scan_threshold {
-                notes.insert(Note::Scan);
-            }
-        }
+    /// Tells of a flow that begins. Its number, 0 as long as that is not known.
+    fn count_in(&mut self, sighting: &Sighting<'_>, place: u32, reversed: bool, notes: &mut Notes) -> u64 {
+        let flags = sighting.segment.flags;
+        let opens = flags.contains(Flags::SYN) && !flags.contains(Flags::ACK);
+        let probes = !flags.intersects(Flags::ACK | Flags::SYN | Flags::RST);
+        let event = Event::of(sighting, &self.secret, EventKind::Begins { place, opens, probes, reversed });
+        let Some(census) = &mut self.census else {
+            self.events.push(event);
+            return 0;
+        };
+        census.count(&event).map_or(0, |entry| {
+            *notes = notes.union(entry.notes);
+            entry.ordinal
+        })
     }
 
     /// An attempt succeeded: neither flood nor scan.
     #[cold]
     fn forgive(&mut self, sighting: &Sighting<'_>) {
-        let destination = self.secret.hash(sighting.destination, sighting.segment.destination_port);
-        self.floods.remove(destination);
-        let source = self.secret.hash(sighting.source, 0);
-        self.scans.remove(source);
+        let event = Event::of(sighting, &self.secret, EventKind::Opened);
+        match &mut self.census {
+            Some(census) => {
+                census.count(&event);
+            }
+            None => self.events.push(event),
+        }
+    }
+
+    /// What a [shard](Self::shard) has to tell since this was called last, in the order of packets.
+    pub fn drain_events(&mut self) -> Vec<Event> {
+        core::mem::take(&mut self.events)
+    }
+
+    /// Takes in what the census says about one of its flows; `false` if that was evicted and fetched already.
+    pub fn enter(&mut self, entry: &CensusEntry) -> bool {
+        let is_it = |flow: &Conversation| flow.origin.packet == entry.flow;
+        let place = match self.flows.get(entry.place as usize) {
+            Some(flow) if is_it(flow) => Some(entry.place as usize),
+            // It was moved when others were evicted.
+            _ if self.totals.evicted > 0 => self.flows.iter().position(is_it),
+            _ => None,
+        };
+        if let Some(flow) = place.and_then(|place| self.flows.get_mut(place)) {
+            flow.ordinal = entry.ordinal;
+            flow.count(entry.notes, flow.side(entry.reversed), entry.flow);
+            return true;
+        }
+        let evicted = self.evicted.iter_mut().find(|flow| flow.id == entry.flow);
+        evicted.map(|flow| entry.amend(flow)).is_some()
+    }
+
+    /// The time of the last segment, in nanoseconds since the Unix epoch.
+    pub(crate) const fn now_ns(&self) -> i64 {
+        self.now_ns
     }
 
     /// Makes room: a 64th of all flows at once, so that choosing them costs little for each.
@@ -374,12 +424,10 @@ impl Tracker {
 
     /// Takes in an ICMP error. Tells the flow it is about and what it does there; `None` if there is no such flow.
     pub fn observe_icmp(&mut self, reported: &Reported) -> Option<Verdict> {
-        let ports = (reported.source.port(), reported.destination.port());
-        let (sockets, reversed) = Sockets::of(reported.source.ip(), reported.destination.ip(), ports);
-        let hash = sockets.hash(reported.path, &self.secret);
-        let place = self.find(&Located { sockets, path: reported.path, hash, reversed })?;
+        let located = reported.located(&self.secret);
+        let place = self.find(&located)?;
         let flow = self.flows.get_mut(place)?;
-        Some(flow.observe_report(reported, reversed))
+        Some(flow.observe_report(reported, located.reversed))
     }
 
     /// All flows that are kept, in the order in which they began, each told as it is now when its turn comes: so they can
@@ -445,7 +493,8 @@ impl Tracker {
         let index = self.index.capacity() * 8 / 7 * (size_of::<Entry>() + 1);
         let flows: usize = self.flows.iter().map(Conversation::memory).sum();
         let recent = self.recent.capacity() * size_of::<Entry>();
-        flows + spare + index + recent + self.floods.memory() + self.scans.memory()
+        let census = self.census.as_ref().map_or(0, Census::memory);
+        flows + spare + index + recent + census
     }
 }
 

@@ -58,19 +58,20 @@ pub(super) struct Reading {
     pub(super) stop: Arc<AtomicBool>,
     /// Results are printed meanwhile.
     pub(super) prints: bool,
-    /// With two, reading and taking apart goes on in one thread while another tracks.
+    /// With more than one, reading and taking apart goes on in a thread of its own; and where only flows are asked for,
+    /// so many others track.
     pub(super) threads: u16,
 }
 
 /// Segments to be tracked, and what came behind the last.
 #[derive(Default)]
-struct Batch {
-    segments: Vec<Sighted>,
-    then: Then,
+pub(super) struct Batch {
+    pub(super) segments: Vec<Sighted>,
+    pub(super) then: Then,
 }
 
 #[derive(Default)]
-enum Then {
+pub(super) enum Then {
     /// More segments.
     #[default]
     More,
@@ -78,6 +79,8 @@ enum Then {
     Icmp(Reported),
     /// Nothing at the moment.
     Idle,
+    /// A round ends, where several threads track.
+    Round,
 }
 
 /// What became of reading.
@@ -142,7 +145,7 @@ impl Reading {
 
     /// Reads to the end, and hands out what is to be tracked in pieces of a size. What takes a piece leaves an empty
     /// one, and knows the verdict on its segment if that is alone.
-    fn produce(
+    pub(super) fn produce(
         &self,
         source: &mut Source,
         mut recorder: Option<&mut Recorder>,
@@ -252,7 +255,7 @@ fn consume(batch: &Batch, tracker: &mut Tracker, sink: &mut dyn Sink) -> anyhow:
         }
     }
     match &batch.then {
-        Then::More => {}
+        Then::More | Then::Round => {}
         // What it did to its flow is told with the flow.
         Then::Icmp(icmp) => drop(tracker.observe_icmp(icmp)),
         Then::Idle => sink.idle()?,
