@@ -441,6 +441,8 @@ fn begin_midstream(mine: &mut Half, seen: &Seen<'_>) {
     mine.contiguous = seen.seq;
     mine.acked = seen.seq;
     mine.marks.set(Marks::NUMBERED);
+    // A FIN may lie before it; text shows that none does.
+    mine.marks.set(Marks::UNSEEN_TAIL);
 }
 
 /// What a reset is.

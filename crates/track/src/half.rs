@@ -61,7 +61,8 @@ impl Marks {
     /// It was reset from outside: [`Half::reset_at`] is valid.
     pub(crate) const WAS_RESET: Self = Self(1 << 24);
 
-    /// The last of its numbers that are acknowledged were not seen: its FIN may be among them.
+    /// The last of its numbers that are acknowledged, or those before the first seen, were not seen: its FIN may be among
+    /// them.
     pub(crate) const UNSEEN_TAIL: Self = Self(1 << 25);
 
     /// Something was taken back of its path.

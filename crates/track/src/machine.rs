@@ -356,8 +356,12 @@ fn confirm_open(mine: &mut Half, theirs: &Half, seen: &Seen<'_>) {
         return;
     }
     let proven = match mine.path.state_at(place - 1) {
-        // Who has only got a SYN answers with SYN+ACK.
-        State::SynSent => theirs.is(Marks::SYN) && seen.ack.gt(theirs.isn) && !theirs.is(Marks::ACTIVE),
+        // Who has only got a SYN answers with SYN+ACK. But the SYN of a simultaneous open may not have been captured: then
+        // the FIN may have been what moved it, from SYN_RECV.
+        State::SynSent => {
+            let answered = theirs.is(Marks::SYN) && seen.ack.gt(theirs.isn) && !theirs.is(Marks::ACTIVE);
+            answered && !may_cover_fin(theirs, seen)
+        }
         State::SynReceived => {
             let fast = mine.is(Marks::FAST_OPEN) || theirs.is(Marks::FAST_OPEN);
             let past = theirs.is(Marks::NUMBERED) && seen.ack.gt(theirs.isn + 1);

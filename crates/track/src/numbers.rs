@@ -64,6 +64,9 @@ pub(crate) fn put_down_syn(mine: &mut Half, theirs: &mut Half, seen: &Seen<'_>, 
     if !mine.is(Marks::ACKED) {
         mine.acked = seen.seq;
     }
+    if mine.acked.le(mine.next) {
+        mine.marks.clear(Marks::UNSEEN_TAIL);
+    }
     mine.mss = mss;
     mine.rare = None;
     mine.marks.set(Marks::NUMBERED);
