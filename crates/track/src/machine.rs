@@ -80,8 +80,9 @@ pub(crate) fn emit(
         if flags.contains(Flags::ACK) {
             return emit_syn_ack(mine, seen, context, notes);
         }
-        let fresh = mine.path.len() == 0 || !mine.is(Marks::HEARD);
-        let apart = !mine.is(Marks::SYN)
+        let fresh = mine.path.len() == 0 || !mine.is(Marks::HEARD) || has_only_refused(mine);
+        let apart = !fresh
+            && !mine.is(Marks::SYN)
             && theirs.is(Marks::ACTIVE)
             && mine.is(Marks::HEARD)
             && !mine.state().is_synchronized();
@@ -90,6 +91,7 @@ pub(crate) fn emit(
         }
         if fresh || apart {
             mine.take_back(0);
+            mine.marks.clear(Marks::RESET);
             let rule = act(mine, Deed::ActiveOpen, Provenance::Observed, at);
             // The peer's SYN is under way to it.
             if theirs.is(Marks::ACTIVE) && mine.state() == State::SynSent {
@@ -152,6 +154,16 @@ fn since(mine: &Half, seen: &Seen<'_>, context: &Context<'_>, step: usize) -> i6
     seen.time_ns.saturating_sub(context.at.origin.time_ns).saturating_sub(mine.path.offset_ns_at(step))
 }
 
+/// The answer of an end that has no connection to a SYN (RFC 9293 §3.10.7.1): its number tells nothing of the sender's own.
+const fn is_answer_to_syn(seen: &Seen<'_>) -> bool {
+    seen.has(Flags::RST) && seen.has(Flags::ACK) && seen.seq.0 == 0
+}
+
+/// All that was seen of it is such an answer.
+fn has_only_refused(mine: &Half) -> bool {
+    mine.path.len() == 1 && mine.state() == State::Closed && mine.is(Marks::RESET)
+}
+
 /// A side that was taken to be closed sends something.
 #[cold]
 fn survive(mine: &mut Half, theirs: &Half, seen: &Seen<'_>, context: &Context<'_>, notes: &mut Notes) {
@@ -175,8 +187,16 @@ fn survive(mine: &mut Half, theirs: &Half, seen: &Seen<'_>, context: &Context<'_
         let ahead = !mine.is(Marks::RESET_ANSWERS) && seen.seq.ge(mine.reset_at);
         let newer = seen.len() > 0 && ahead && !seen.has(Flags::SYN)
             || since(mine, seen, context, last) > context.patience_ns();
-        if newer {
-            notes.insert(Note::SuspectedInjection);
+        // It refused a SYN before it sent its own: what came behind the SYN shows that the reset was overtaken.
+        let before = mine.path.state_at(last - 1);
+        let overtaken = mine.reset_at == mine.isn
+            && before != State::Listen
+            && !before.is_synchronized()
+            && seen.seq.gt(mine.isn);
+        if newer || overtaken {
+            if mine.reset_at != mine.isn {
+                notes.insert(Note::SuspectedInjection);
+            }
             mine.marks.clear(Marks::RESET);
             mine.take_back(last);
         }
@@ -225,8 +245,9 @@ fn emit_syn_ack(
         return None;
     }
     let assumed = mine.path.len() == 1 && matches!(mine.provenance(), Provenance::Assumed(_));
-    if mine.path.len() == 0 || assumed || !mine.is(Marks::HEARD) {
+    if mine.path.len() == 0 || assumed || !mine.is(Marks::HEARD) || has_only_refused(mine) {
         mine.take_back(0);
+        mine.marks.clear(Marks::RESET);
         let waits = rule_of(State::Closed, Deed::PassiveOpen);
         mine.step(State::Listen, waits, Provenance::Inferred(Inference::AnsweredSyn), at);
         return act(mine, Deed::Syn, Provenance::Observed, at);
@@ -526,7 +547,7 @@ fn emit_reset(
 ) -> Option<&'static Rule> {
     let at = context.at;
     let acks = seen.has(Flags::ACK);
-    let answers_syn = acks && seen.seq.0 == 0;
+    let answers_syn = is_answer_to_syn(seen);
     if mine.path.len() == 0 {
         // LISTEN answers an ACK with a reset as well, and stays.
         let provenance =
@@ -567,6 +588,7 @@ fn emit_reset(
         _ => {}
     }
     let sure = mine.state().is_synchronized()
+        && !answers_syn
         && !matches!(
             mine.provenance(),
             Provenance::Inferred(Inference::SeenTravelling | Inference::NotCaptured)
@@ -592,7 +614,7 @@ fn sent_reset(mine: &mut Half, seen: &Seen<'_>) {
     if !seen.has(Flags::ACK) {
         mine.marks.set(Marks::RESET_ANSWERS);
     }
-    mine.reset_at = seen.seq;
+    mine.reset_at = if is_answer_to_syn(seen) { mine.isn } else { seen.seq };
 }
 
 /// A side resets: what it would have answered at once, and did not, had not arrived. And a reset without ACK has the

@@ -20,6 +20,9 @@ const ONCE_WRONG: &[(u64, &str)] = &[
     (41_419, "a FIN before the first segment captured may be among what a FIN acknowledges"),
     (45_443, "the FIN may have moved an end from SYN_RECV whose peer's SYN was not captured"),
     (67_380, "the same, and text behind it"),
+    (32_803, "the answer of a closed end to a SYN came behind the SYN it sent afterwards"),
+    (60_082, "the same, when it was taken to be open"),
+    (62_567, "an end refused a SYN, and opened when that was sent again"),
 ];
 
 #[test]
