@@ -335,8 +335,11 @@ fn emit_synchronized_slowly(
                 rule = act(mine, Deed::Ack, NOT_CAPTURED, at);
             }
         }
-        State::CloseWait if seen.text > 0 && !mine.is(Marks::FAST_OPEN) && !theirs.is(Marks::FAST_OPEN) => {
-            rule = open_before_fin(mine, theirs, seen, at);
+        State::CloseWait if !mine.is(Marks::FAST_OPEN) && !theirs.is(Marks::FAST_OPEN) => {
+            let more = acks && theirs.is(Marks::NUMBERED) && seen.ack.gt(theirs.isn + 1);
+            if seen.text > 0 || more {
+                rule = open_before_fin(mine, theirs, seen, at);
+            }
         }
         _ => {}
     }
@@ -355,8 +358,8 @@ fn emit_synchronized_slowly(
     rule
 }
 
-/// Text of a side that went from SYN_RECV to CLOSE_WAIT with the FIN that was seen on its way, and does not acknowledge it:
-/// it is open, and the FIN is still to come.
+/// Text of a side that went from SYN_RECV to CLOSE_WAIT with the FIN that was seen on its way, or an acknowledgment of text,
+/// and it does not acknowledge the FIN: it is open, and the FIN is still to come.
 #[cold]
 fn open_before_fin(mine: &mut Half, theirs: &Half, seen: &Seen<'_>, at: At) -> Option<&'static Rule> {
     let last = mine.path.len().checked_sub(2)? + 1;
@@ -632,8 +635,8 @@ fn unanswered(mine: &mut Half, theirs: &Half, seen: &Seen<'_>, context: &Context
             State::SynReceived => false,
             State::Established => before == State::SynReceived || (acks && seen.ack.gt(theirs.isn)),
             State::CloseWait | State::Closing => covers,
-            // Nobody resets from there: whoever does never was.
-            State::TimeWait => since(mine, seen, context, last) > TIME_WAIT_NS,
+            // Nobody resets from there: whoever does never was, or it is over. Then the reset answers, and has no ACK.
+            State::TimeWait => (!acks || covers) && since(mine, seen, context, last) > TIME_WAIT_NS,
             State::FinWait2 => acks || seen.seq.ge(mine.fin_end) || seen.seq == theirs.raw_ack,
             // By the peer's reset, or by the acknowledgment of its FIN: this reset answers what came behind.
             State::Closed if mine.is(Marks::WAS_RESET) => {

@@ -23,6 +23,8 @@ const ONCE_WRONG: &[(u64, &str)] = &[
     (32_803, "the answer of a closed end to a SYN came behind the SYN it sent afterwards"),
     (60_082, "the same, when it was taken to be open"),
     (62_567, "an end refused a SYN, and opened when that was sent again"),
+    (57_039, "text was acknowledged before the FIN of which it was not known whether it arrived"),
+    (69_796, "a reset with ACK comes from an open connection, not from behind TIME_WAIT"),
 ];
 
 #[test]
