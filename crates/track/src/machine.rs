@@ -430,7 +430,20 @@ fn acknowledge_fin(
         rule = act(mine, deed, ACKNOWLEDGED, context.at);
         act(mine, Deed::Abort, Provenance::Observed, context.at);
     }
-    if matches!(mine.state(), State::Established | State::FinWait1 | State::FinWait2) {
+    // The peer closed when it had this side's FIN, so its own acknowledges that: whoever has it has both.
+    let has_both = !seen.has(Flags::FIN)
+        && theirs.path.find(State::LastAck).is_some()
+        && mine.is(Marks::ACKED)
+        && mine.acked.ge(mine.fin_end);
+    if has_both
+        && mine.state() == State::Closing
+        && let Some(place) = mine.path.find(State::Closing)
+    {
+        mine.take_back(place);
+    }
+    if has_both && mine.state() == State::FinWait1 {
+        rule = act(mine, Deed::FinAckedAndFin, ACKNOWLEDGED, context.at);
+    } else if matches!(mine.state(), State::Established | State::FinWait1 | State::FinWait2) {
         rule = act(mine, Deed::Fin, provenance, context.at);
     }
     // The first state in which it has the FIN.
