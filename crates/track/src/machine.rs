@@ -130,15 +130,17 @@ fn late_syn(mine: &mut Half, seen: &Seen<'_>, at: At, notes: &mut Notes) {
     notes.insert(Note::SimultaneousOpen);
 }
 
-/// The same SYN without ACK, long behind what would have been answered with SYN+ACK: that has not arrived.
+/// The same SYN without ACK, behind what would have been answered with SYN+ACK: that has not arrived.
 #[cold]
 fn again_syn(mine: &mut Half, seen: &Seen<'_>, context: &Context<'_>) {
     let Some(place) = mine.path.find(State::SynSent) else { return };
     let again = mine.is(Marks::SYN) && seen.seq == mine.isn && !context.late;
+    // If the two crossed, its SYN+ACK will tell.
+    let unanswered = mine.state() == State::SynReceived && !mine.is(Marks::SYN_ACK);
     if again
         && place + 1 < mine.path.len()
         && is_speculative_above(mine, place)
-        && since(mine, seen, context, place + 1) > context.patience_ns()
+        && (unanswered || since(mine, seen, context, place + 1) > context.patience_ns())
     {
         mine.take_back(place + 1);
     }
