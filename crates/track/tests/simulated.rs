@@ -25,6 +25,11 @@ const ONCE_WRONG: &[(u64, &str)] = &[
     (62_567, "an end refused a SYN, and opened when that was sent again"),
     (57_039, "text was acknowledged before the FIN of which it was not known whether it arrived"),
     (69_796, "a reset with ACK comes from an open connection, not from behind TIME_WAIT"),
+    (41_570, "a FIN sent once more, while the peer's, which acknowledges it, was under way"),
+    (48_814, "the same, by a copy of the FIN"),
+    (89_476, "a SYN sent once more behind the peer's, which had not arrived"),
+    (10_855, "the ACK that questions something in SYN_RECV is the one that is sent in ESTABLISHED"),
+    (56_160, "the same, in answer to keepalives"),
 ];
 
 #[test]
