@@ -416,8 +416,11 @@ fn acknowledge_fin(
     seen: &Seen<'_>,
     context: &Context<'_>,
 ) -> Option<&'static Rule> {
-    // Its own FIN would have come before this number.
-    let not_closed = seen.is_pure_ack() && seen.seq == mine.next && !mine.is(Marks::FIN);
+    // Its own FIN would have come before this number. One outside the window is not among its numbers.
+    let not_closed = seen.is_pure_ack()
+        && seen.seq == mine.next
+        && !mine.is(Marks::FIN)
+        && mine.path.find(State::FinWait1).is_none();
     let provenance = if not_closed && theirs.is(Marks::FIN) { Provenance::Observed } else { ACKNOWLEDGED };
     let mut rule = None;
     // Its own reset overtook this: what it shows lies before.

@@ -78,7 +78,7 @@ fn what_a_midpoint_says_is_what_the_ends_did() {
                 let mut mine = truth::Account::default();
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= first + runs || failures.lock().unwrap().len() > 20 {
+                    if seed >= first + runs || failures.lock().unwrap().len() > 200 {
                         break;
                     }
                     match judge(seed) {
