@@ -385,8 +385,11 @@ fn confirm_open(mine: &mut Half, theirs: &Half, seen: &Seen<'_>) {
         // Who has only got a SYN answers with SYN+ACK. But the SYN of a simultaneous open may not have been captured: then
         // the FIN may have been what moved it, from SYN_RECV.
         State::SynSent => {
-            let answered = theirs.is(Marks::SYN) && seen.ack.gt(theirs.isn) && !theirs.is(Marks::ACTIVE);
-            answered && !may_cover_fin(theirs, seen)
+            let answers = theirs.is(Marks::SYN) && seen.ack.gt(theirs.isn) && seen.seq.gt(mine.isn);
+            if answers {
+                mine.confirm(place, ACKNOWLEDGED);
+            }
+            answers && !theirs.is(Marks::ACTIVE) && !may_cover_fin(theirs, seen)
         }
         State::SynReceived => {
             let fast = mine.is(Marks::FAST_OPEN) || theirs.is(Marks::FAST_OPEN);
