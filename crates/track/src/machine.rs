@@ -323,6 +323,9 @@ fn emit_synchronized_slowly(
                 return None;
             }
         }
+        State::Closed if acks && mine.is(Marks::RESET) && !theirs.is(Marks::ACTIVE) => {
+            rule = open_before_reset(mine, theirs, seen, at);
+        }
         State::SynSent if acks => {
             let answered = !theirs.is(Marks::SYN) || seen.ack.gt(theirs.isn);
             if answered && seen.seq.gt(mine.isn) {
@@ -360,6 +363,20 @@ fn emit_synchronized_slowly(
     rule
 }
 
+/// Its own reset overtook this: it had got the SYN+ACK before.
+#[cold]
+fn open_before_reset(mine: &mut Half, theirs: &Half, seen: &Seen<'_>, at: At) -> Option<&'static Rule> {
+    let last = mine.path.len().checked_sub(2)? + 1;
+    let answers = theirs.is(Marks::SYN) && seen.ack.gt(theirs.isn) && seen.seq.gt(mine.isn);
+    if !answers || mine.path.state_at(last - 1) != State::SynSent {
+        return None;
+    }
+    mine.take_back(last);
+    let rule = act(mine, Deed::SynAck, ACKNOWLEDGED, at);
+    act(mine, Deed::Abort, Provenance::Observed, at);
+    rule
+}
+
 /// Text of a side that went from SYN_RECV to CLOSE_WAIT with the FIN that was seen on its way, or an acknowledgment of text,
 /// and it does not acknowledge the FIN: it is open, and the FIN is still to come.
 #[cold]
@@ -385,7 +402,7 @@ fn confirm_open(mine: &mut Half, theirs: &Half, seen: &Seen<'_>) {
         // Who has only got a SYN answers with SYN+ACK. But the SYN of a simultaneous open may not have been captured: then
         // the FIN may have been what moved it, from SYN_RECV.
         State::SynSent => {
-            let answers = theirs.is(Marks::SYN) && seen.ack.gt(theirs.isn) && seen.seq.gt(mine.isn);
+            let answers = theirs.is(Marks::SYN) && seen.ack.gt(theirs.isn);
             if answers {
                 mine.confirm(place, ACKNOWLEDGED);
             }
