@@ -413,8 +413,10 @@ fn is_under_way(
     let journal = outcome.simulation.journal();
     let Some(cause) = captured.get(step.packet as usize - 1) else { return false };
     let next = steps.get(index + 1).map_or(u64::MAX, |next| next.packet);
-    let opens = step.state == State::Established
-        && index.checked_sub(1).is_some_and(|before| steps[before].state == State::SynReceived);
+    let before = index.checked_sub(1).map(|before| steps[before].state);
+    let opens = step.state == State::Established && before == Some(State::SynReceived);
+    // The acknowledgment of the peer's FIN is the same in both.
+    let closes = step.state == State::TimeWait && before == Some(State::Closing);
     let contradicted = captured.iter().enumerate().any(|(place, packet)| {
         let number = place as u64 + 1;
         let sent = journal.sent.get(&packet.record.number);
@@ -424,19 +426,21 @@ fn is_under_way(
             && number < next
             && sent.is_some_and(|sending| sending.time > cause.record.time)
             && !(opens && is_first_ack(captured, host, packet))
+            && !(closes && packet.segment.flags == Flags::ACK && packet.segment.text.is_empty())
     });
     !contradicted || index + 1 == steps.len()
 }
 
 /// Clause "the same ACK": one that acknowledges nothing but the SYN is sent alike in SYN_RECV, where it questions or answers what
-/// came, and in ESTABLISHED. It shows neither.
+/// came, and in ESTABLISHED. It shows neither; nor does the first SYN+ACK, which may cross the peer's.
 fn is_first_ack(captured: &[Captured<'_>], host: usize, packet: &Captured<'_>) -> bool {
     let answer = captured.iter().find(|other| {
         other.good && other.record.from.0 == host && other.segment.flags.contains(Flags::SYN | Flags::ACK)
     });
-    packet.segment.flags == Flags::ACK
-        && packet.segment.text.is_empty()
-        && answer.is_some_and(|answer| answer.segment.ack == packet.segment.ack)
+    let acks = packet.segment.flags == Flags::ACK && packet.segment.text.is_empty();
+    answer.is_some_and(|answer| {
+        std::ptr::eq(answer, packet) || (acks && answer.segment.ack == packet.segment.ack)
+    })
 }
 
 /// Whether a packet of the capture brought a side to a state.
