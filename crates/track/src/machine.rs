@@ -342,7 +342,8 @@ fn emit_synchronized_slowly(
         }
         State::CloseWait if !mine.is(Marks::FAST_OPEN) && !theirs.is(Marks::FAST_OPEN) => {
             let more = acks && theirs.is(Marks::NUMBERED) && seen.ack.gt(theirs.isn + 1);
-            if seen.text > 0 || more {
+            // Only an open connection is kept alive.
+            if seen.text > 0 || more || seen.seq == mine.isn {
                 rule = open_before_fin(mine, theirs, seen, at);
             }
         }
@@ -799,6 +800,13 @@ fn make_room_for_reset(mine: &mut Half, theirs: &Half, seen: &Seen<'_>, arrival:
             let at_last_ack = mine.is(Marks::ACKS) && seen.seq == mine.last_ack;
             if at_last_ack && seen.seq != arrival.expected {
                 mine.take_back(last);
+            }
+        }
+        // An earlier reset, behind what it would have answered at once, has not arrived: this one answers what it sent.
+        State::Closed if mine.is(Marks::WAS_RESET) && mine.is_unanswered_below(last) => {
+            if mine.is(Marks::ACKS) && seen.seq == mine.last_ack && seen.seq != mine.reset_at {
+                mine.marks.clear(Marks::WAS_RESET);
+                mine.take_back(last - 1);
             }
         }
         State::SynReceived if mine.path.state_at(last - 1) == State::SynSent => {
