@@ -22,7 +22,7 @@ const NOT_CAPTURED: Provenance = Provenance::Inferred(Inference::NotCaptured);
 const ANSWERS_AS_CLOSED: Provenance = Provenance::Inferred(Inference::AnswersAsClosed);
 
 /// The shortest TIME_WAIT there is, in nanoseconds.
-const TIME_WAIT_NS: i64 = 10_000_000_000;
+const TIME_WAIT_NS: i64 = 30_000_000_000;
 
 /// Where no round trip is known, a segment may have been under way so long.
 const PATIENCE_NS: i64 = 500_000_000;
@@ -338,6 +338,14 @@ fn emit_synchronized_slowly(
                 rule = act(mine, Deed::Close, Provenance::Observed, at);
             } else if seen.text > 0 || more || fin {
                 rule = act(mine, Deed::Ack, NOT_CAPTURED, at);
+            }
+        }
+        // Only an open connection is kept alive: the FIN that was seen on its way has not arrived.
+        State::TimeWait if seen.is_pure_ack() && seen.seq + 1 == mine.next && mine.is_speculative() => {
+            if !(theirs.is(Marks::FIN) && seen.ack.ge(theirs.fin_end))
+                && let Some(place) = mine.path.find(State::TimeWait)
+            {
+                mine.take_back(place);
             }
         }
         State::CloseWait if !mine.is(Marks::FAST_OPEN) && !theirs.is(Marks::FAST_OPEN) => {
