@@ -367,7 +367,7 @@ fn emit_synchronized_slowly(
     if fin && !mine.is(Marks::FIN) {
         rule = emit_fin(mine, theirs, seen, covers, context, notes).or(rule);
     } else if fin && mine.is(Marks::FIN) && seen.end() == mine.fin_end && !context.late {
-        repeat_fin(mine, covers, context);
+        repeat_fin(mine, covers, seen, context);
     }
     rule
 }
@@ -554,7 +554,7 @@ fn emit_fin(
 
 /// Its FIN again: it has not got the acknowledgment of the first.
 #[cold]
-fn repeat_fin(mine: &mut Half, covers: bool, context: &Context<'_>) {
+fn repeat_fin(mine: &mut Half, covers: bool, seen: &Seen<'_>, context: &Context<'_>) {
     match mine.state() {
         State::FinWait2 => {
             if let Some(place) = mine.path.find(State::FinWait2) {
@@ -571,7 +571,9 @@ fn repeat_fin(mine: &mut Half, covers: bool, context: &Context<'_>) {
                     let provenance = if covers { ACKNOWLEDGED } else { TRAVELLING };
                     act(mine, Deed::Fin, provenance, context.at);
                 }
-                State::FinWait1 if !covers => mine.take_back(place),
+                State::FinWait1 if !covers && since(mine, seen, context, place) > context.patience_ns() => {
+                    mine.take_back(place);
+                }
                 _ => {}
             }
         }
