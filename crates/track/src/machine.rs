@@ -170,6 +170,10 @@ fn has_only_refused(mine: &Half) -> bool {
 #[cold]
 fn survive(mine: &mut Half, theirs: &Half, seen: &Seen<'_>, context: &Context<'_>, notes: &mut Notes) {
     let last = mine.path.len() - 1;
+    // What acknowledges less than it did before was sent before.
+    if seen.has(Flags::ACK) && mine.is(Marks::ACKS) && seen.ack.lt(mine.last_ack) {
+        return;
+    }
     if mine.is(Marks::WAS_RESET) && mine.is_speculative() {
         let since = since(mine, seen, context, last);
         // It acknowledges what the peer sent behind the reset: the reset was not the peer's.
