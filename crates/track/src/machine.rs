@@ -613,6 +613,11 @@ fn emit_reset(
         mine.reset_at = seen.seq;
         return None;
     }
+    // Both are open: it refused the SYN before it sent its own, and this was overtaken.
+    let open = |half: &Half| half.is(Marks::SYN) && half.state().is_synchronized();
+    if answers_syn && mine.is(Marks::ACTIVE) && open(mine) && open(theirs) {
+        return None;
+    }
     unanswered(mine, theirs, seen, context);
     match mine.state() {
         State::Closed => {
