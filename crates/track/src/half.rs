@@ -252,7 +252,12 @@ impl Half {
     pub(crate) fn is_unanswered_below(&self, place: usize) -> bool {
         place > 1
             && self.path.provenance_at(place - 1) == Provenance::Inferred(Inference::SeenTravelling)
-            && matches!(self.path.state_at(place - 1), State::CloseWait | State::Closing | State::TimeWait)
+            && match self.path.state_at(place - 1) {
+                State::CloseWait | State::Closing => true,
+                // In CLOSING it had the FIN already.
+                State::TimeWait => self.path.state_at(place - 2) != State::Closing,
+                _ => false,
+            }
     }
 
     /// Takes back what came behind a place of the path.

@@ -166,12 +166,16 @@ fn has_only_refused(mine: &Half) -> bool {
     mine.path.len() == 1 && mine.state() == State::Closed && mine.is(Marks::RESET)
 }
 
+/// What acknowledges less than its sender did before was sent before.
+fn is_stale(mine: &Half, seen: &Seen<'_>) -> bool {
+    seen.has(Flags::ACK) && mine.is(Marks::ACKS) && seen.ack.lt(mine.last_ack)
+}
+
 /// A side that was taken to be closed sends something.
 #[cold]
 fn survive(mine: &mut Half, theirs: &Half, seen: &Seen<'_>, context: &Context<'_>, notes: &mut Notes) {
     let last = mine.path.len() - 1;
-    // What acknowledges less than it did before was sent before.
-    if seen.has(Flags::ACK) && mine.is(Marks::ACKS) && seen.ack.lt(mine.last_ack) {
+    if is_stale(mine, seen) {
         return;
     }
     if mine.is(Marks::WAS_RESET) && mine.is_speculative() {
@@ -370,7 +374,12 @@ fn emit_synchronized_slowly(
     }
     if fin && !mine.is(Marks::FIN) {
         rule = emit_fin(mine, theirs, seen, covers, context, notes).or(rule);
-    } else if fin && mine.is(Marks::FIN) && seen.end() == mine.fin_end && !context.late {
+    } else if fin
+        && mine.is(Marks::FIN)
+        && seen.end() == mine.fin_end
+        && !context.late
+        && !is_stale(mine, seen)
+    {
         repeat_fin(mine, covers, seen, context);
     }
     rule
