@@ -320,6 +320,7 @@ fn compare(
             is_under_way(outcome, captured, host, &steps, index)
                 || is_passing(outcome, host, &told, index)
                 || is_passing_open(&steps, index)
+                || (is_closing_alike(&steps, index) && truth.contains(&State::Closing))
         })
         .collect();
     // The two paths side by side: what one has and the other has not must be covered by a clause.
@@ -355,10 +356,15 @@ fn is_hidden(outcome: &Outcome, captured: &[Captured<'_>], host: usize, life: &[
     let journal = outcome.simulation.journal();
     let turn = life[index];
     let until = life.get(index + 1).map_or(usize::MAX, |next| next.events);
+    let before = index.checked_sub(1).map(|before| life[before].state);
+    let opens = (before, turn.state) == (Some(State::SynReceived), State::Established);
+    let closes = (before, turn.state) == (Some(State::Closing), State::TimeWait);
     let is_mute = || {
         !captured.iter().any(|packet| {
             packet.good
                 && packet.record.from.0 == host
+                && !(opens && is_first_ack(captured, host, packet))
+                && !(closes && packet.segment.flags == Flags::ACK && packet.segment.text.is_empty())
                 && journal
                     .sent
                     .get(&packet.record.number)
@@ -392,7 +398,14 @@ fn is_passing_open(steps: &[&Step], index: usize) -> bool {
         && state(index - 1) == Some(State::SynReceived)
         && state(index) == Some(State::Established)
         && state(index + 1) == Some(State::CloseWait)
-        && steps[index].provenance == Provenance::Inferred(Inference::SeenTravelling)
+        && steps[index].provenance != Provenance::Observed
+}
+
+/// Clause "the same ACK", for TIME_WAIT: who has got the peer's FIN acknowledges it alike in CLOSING, where it waits for the
+/// acknowledgment of its own.
+fn is_closing_alike(steps: &[&Step], index: usize) -> bool {
+    let before = index.checked_sub(1).map(|before| steps[before].state);
+    steps[index].state == State::TimeWait && matches!(before, Some(State::Closing | State::FinWait2))
 }
 
 /// Clause "under way": what was seen on its way to a side, and did not arrive or was not taken, is told as if it had been, as
@@ -415,8 +428,7 @@ fn is_under_way(
     let next = steps.get(index + 1).map_or(u64::MAX, |next| next.packet);
     let before = index.checked_sub(1).map(|before| steps[before].state);
     let opens = step.state == State::Established && before == Some(State::SynReceived);
-    // The acknowledgment of the peer's FIN is the same in both.
-    let closes = step.state == State::TimeWait && before == Some(State::Closing);
+    let closes = is_closing_alike(steps, index);
     let contradicted = captured.iter().enumerate().any(|(place, packet)| {
         let number = place as u64 + 1;
         let sent = journal.sent.get(&packet.record.number);
