@@ -77,6 +77,9 @@ impl Marks {
     /// Its last segment had another TTL than [`Half::hop_limit`].
     pub(crate) const ODD_HOPS: Self = Self(1 << 29);
 
+    /// A FIN of it was outside the window.
+    pub(crate) const STRAY_FIN: Self = Self(1 << 30);
+
     #[inline]
     pub(crate) const fn has(self, other: Self) -> bool {
         self.0 & other.0 == other.0
@@ -157,6 +160,16 @@ pub(crate) struct Rare {
     pub(crate) gap_since: i64,
     /// What the peer has reported by SACK, newest first.
     pub(crate) sacked: Vec<SackBlock>,
+    /// What was sent outside the window last. If the peer acknowledges just that, the numbers are really there.
+    pub(crate) stray: Option<Stray>,
+}
+
+/// A segment outside the window.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stray {
+    pub(crate) start: SeqNumber,
+    pub(crate) end: SeqNumber,
+    pub(crate) fin: bool,
 }
 
 /// So many stretches behind gaps are remembered.
@@ -381,6 +394,15 @@ impl Half {
         rare.sacked.retain(|known| !(known.start.ge(block.start) && known.end.le(block.end)));
         rare.sacked.insert(0, block);
         rare.sacked.truncate(MOST_BLOCKS);
+    }
+
+    /// Remembers what was sent outside the window.
+    #[cold]
+    pub(crate) fn note_stray(&mut self, stray: Stray) {
+        if stray.fin {
+            self.marks.set(Marks::STRAY_FIN);
+        }
+        self.rare.get_or_insert_default().stray = Some(stray);
     }
 
     /// Whether the peer has reported all of this by SACK.

@@ -33,6 +33,8 @@ pub(crate) struct Context<'a> {
     pub(crate) at: At,
     /// Its timestamp shows that it was sent before others that were seen already.
     pub(crate) late: bool,
+    /// Its text or FIN lies outside the window: it changes nothing.
+    pub(crate) stray: bool,
     /// What is known of how long segments are under way.
     pub(crate) round_trips: &'a [Samples; 2],
 }
@@ -311,7 +313,7 @@ fn emit_synchronized_slowly(
     let at = context.at;
     let mut rule = None;
     let acks = seen.has(Flags::ACK);
-    let fin = seen.has(Flags::FIN);
+    let fin = seen.has(Flags::FIN) && !context.stray;
     match mine.state() {
         State::Closed if mine.path.len() == 0 => {
             let opened = theirs.is(Marks::ACTIVE) && seen.ack.gt(theirs.isn) && seen.ack.le(theirs.next);
@@ -446,6 +448,7 @@ fn confirm_open(mine: &mut Half, theirs: &Half, seen: &Seen<'_>) {
 /// Whether what it acknowledges has the peer's FIN, or may have it unseen.
 fn may_cover_fin(theirs: &Half, seen: &Seen<'_>) -> bool {
     !theirs.is(Marks::NUMBERED)
+        || theirs.is(Marks::STRAY_FIN)
         || theirs.is(Marks::FIN) && seen.ack.ge(theirs.fin_end)
         || theirs.is(Marks::UNSEEN_TAIL) && seen.ack.ge(theirs.next)
         || seen.ack.gt(theirs.next)
@@ -462,6 +465,7 @@ fn acknowledge_fin(
     let not_closed = seen.is_pure_ack()
         && seen.seq == mine.next
         && !mine.is(Marks::FIN)
+        && !mine.is(Marks::STRAY_FIN)
         && mine.path.find(State::FinWait1).is_none();
     let provenance = if not_closed && theirs.is(Marks::FIN) { Provenance::Observed } else { ACKNOWLEDGED };
     let mut rule = None;
@@ -563,6 +567,17 @@ fn emit_fin(
         act(mine, Deed::Abort, if own_reset { Provenance::Observed } else { TRAVELLING }, at);
     }
     rule
+}
+
+/// Its FIN, of which only an acknowledgment showed that it was one.
+#[cold]
+pub(crate) fn emit_stray_fin(mine: &mut Half, at: At) {
+    if mine.state() == State::SynReceived {
+        act(mine, Deed::Ack, NOT_CAPTURED, at);
+    }
+    if matches!(mine.state(), State::Established | State::CloseWait) {
+        act(mine, Deed::Close, Provenance::Inferred(Inference::NoEarlierFin), at);
+    }
 }
 
 /// Its FIN again: it has not got the acknowledgment of the first.
@@ -831,11 +846,15 @@ fn make_room_for_reset(mine: &mut Half, theirs: &Half, seen: &Seen<'_>, arrival:
             }
         }
         // An earlier reset, behind what it would have answered at once, has not arrived: this one answers what it sent.
-        State::Closed if mine.is(Marks::WAS_RESET) && mine.is_unanswered_below(last) => {
-            if mine.is(Marks::ACKS) && seen.seq == mine.last_ack && seen.seq != mine.reset_at {
-                mine.marks.clear(Marks::WAS_RESET);
-                mine.take_back(last - 1);
-            }
+        State::Closed
+            if mine.is(Marks::WAS_RESET)
+                && mine.is_unanswered_below(last)
+                && mine.is(Marks::ACKS)
+                && seen.seq == mine.last_ack
+                && seen.seq != mine.reset_at =>
+        {
+            mine.marks.clear(Marks::WAS_RESET);
+            mine.take_back(last - 1);
         }
         State::SynReceived if mine.path.state_at(last - 1) == State::SynSent => {
             let refuses = seen.has(Flags::ACK) && seen.ack.gt(mine.isn) && seen.ack.le(mine.next);
