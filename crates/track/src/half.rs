@@ -61,7 +61,8 @@ impl Marks {
     /// It was reset from outside: [`Half::reset_at`] is valid.
     pub(crate) const WAS_RESET: Self = Self(1 << 24);
 
-    /// The last of its numbers that are acknowledged were not seen: its FIN may be among them.
+    /// The last of its numbers that are acknowledged, or those before the first seen, were not seen: its FIN may be among
+    /// them.
     pub(crate) const UNSEEN_TAIL: Self = Self(1 << 25);
 
     /// Something was taken back of its path.
@@ -75,6 +76,9 @@ impl Marks {
 
     /// Its last segment had another TTL than [`Half::hop_limit`].
     pub(crate) const ODD_HOPS: Self = Self(1 << 29);
+
+    /// A FIN of it was outside the window.
+    pub(crate) const STRAY_FIN: Self = Self(1 << 30);
 
     #[inline]
     pub(crate) const fn has(self, other: Self) -> bool {
@@ -157,6 +161,16 @@ pub(crate) struct Rare {
     pub(crate) gap_since: i64,
     /// What the peer has reported by SACK, newest first.
     pub(crate) sacked: Vec<SackBlock>,
+    /// What was sent outside the window last. If the peer acknowledges just that, the numbers are really there.
+    pub(crate) stray: Option<Stray>,
+}
+
+/// A segment outside the window.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stray {
+    pub(crate) start: SeqNumber,
+    pub(crate) end: SeqNumber,
+    pub(crate) fin: bool,
 }
 
 /// So many stretches behind gaps are remembered.
@@ -256,7 +270,12 @@ impl Half {
     pub(crate) fn is_unanswered_below(&self, place: usize) -> bool {
         place > 1
             && self.path.provenance_at(place - 1) == Provenance::Inferred(Inference::SeenTravelling)
-            && matches!(self.path.state_at(place - 1), State::CloseWait | State::Closing | State::TimeWait)
+            && match self.path.state_at(place - 1) {
+                State::CloseWait | State::Closing => true,
+                // In CLOSING it had the FIN already.
+                State::TimeWait => self.path.state_at(place - 2) != State::Closing,
+                _ => false,
+            }
     }
 
     /// Takes back what came behind a place of the path.
@@ -378,6 +397,15 @@ impl Half {
         rare.sacked.retain(|known| !(known.start.ge(block.start) && known.end.le(block.end)));
         rare.sacked.insert(0, block);
         rare.sacked.truncate(MOST_BLOCKS);
+    }
+
+    /// Remembers what was sent outside the window.
+    #[cold]
+    pub(crate) fn note_stray(&mut self, stray: Stray) {
+        if stray.fin {
+            self.marks.set(Marks::STRAY_FIN);
+        }
+        self.rare.get_or_insert_default().stray = Some(stray);
     }
 
     /// Whether the peer has reported all of this by SACK.

@@ -44,7 +44,9 @@
 //!   else is [`Provenance::Inferred`] or [`Provenance::Assumed`], with the reason.
 //! - **Passing states.** Whether FIN_WAIT2 or CLOSING lies between FIN_WAIT1 and TIME_WAIT depends on which of two segments
 //!   arrived first, and the end sends the same in both. Only a capture at the end's own host shows it. Nor does ESTABLISHED
-//!   show between SYN_RECV and CLOSE_WAIT: the FIN may have been the first segment that arrived.
+//!   show between SYN_RECV and CLOSE_WAIT: the FIN may have been the first segment that arrived. And an ACK of nothing but the
+//!   SYN shows neither SYN_RECV nor ESTABLISHED: the one questions with it what the other answers with it. As little does the
+//!   ACK of the peer's FIN show CLOSING or TIME_WAIT.
 //! - TIME_WAIT and CLOSED differ by a timer: [`Settings::time_wait`] after the last segment the end is
 //!   [assumed](Assumption::TimeWaitOver) to be CLOSED.
 //!

@@ -22,7 +22,7 @@ const NOT_CAPTURED: Provenance = Provenance::Inferred(Inference::NotCaptured);
 const ANSWERS_AS_CLOSED: Provenance = Provenance::Inferred(Inference::AnswersAsClosed);
 
 /// The shortest TIME_WAIT there is, in nanoseconds.
-const TIME_WAIT_NS: i64 = 10_000_000_000;
+const TIME_WAIT_NS: i64 = 30_000_000_000;
 
 /// Where no round trip is known, a segment may have been under way so long.
 const PATIENCE_NS: i64 = 500_000_000;
@@ -33,6 +33,8 @@ pub(crate) struct Context<'a> {
     pub(crate) at: At,
     /// Its timestamp shows that it was sent before others that were seen already.
     pub(crate) late: bool,
+    /// Its text or FIN lies outside the window: it changes nothing.
+    pub(crate) stray: bool,
     /// What is known of how long segments are under way.
     pub(crate) round_trips: &'a [Samples; 2],
 }
@@ -80,8 +82,9 @@ pub(crate) fn emit(
         if flags.contains(Flags::ACK) {
             return emit_syn_ack(mine, seen, context, notes);
         }
-        let fresh = mine.path.len() == 0 || !mine.is(Marks::HEARD);
-        let apart = !mine.is(Marks::SYN)
+        let fresh = mine.path.len() == 0 || !mine.is(Marks::HEARD) || has_only_refused(mine);
+        let apart = !fresh
+            && !mine.is(Marks::SYN)
             && theirs.is(Marks::ACTIVE)
             && mine.is(Marks::HEARD)
             && !mine.state().is_synchronized();
@@ -90,6 +93,7 @@ pub(crate) fn emit(
         }
         if fresh || apart {
             mine.take_back(0);
+            mine.marks.clear(Marks::RESET);
             let rule = act(mine, Deed::ActiveOpen, Provenance::Observed, at);
             // The peer's SYN is under way to it.
             if theirs.is(Marks::ACTIVE) && mine.state() == State::SynSent {
@@ -128,15 +132,17 @@ fn late_syn(mine: &mut Half, seen: &Seen<'_>, at: At, notes: &mut Notes) {
     notes.insert(Note::SimultaneousOpen);
 }
 
-/// The same SYN without ACK, long behind what would have been answered with SYN+ACK: that has not arrived.
+/// The same SYN without ACK, behind what would have been answered with SYN+ACK: that has not arrived.
 #[cold]
 fn again_syn(mine: &mut Half, seen: &Seen<'_>, context: &Context<'_>) {
     let Some(place) = mine.path.find(State::SynSent) else { return };
     let again = mine.is(Marks::SYN) && seen.seq == mine.isn && !context.late;
+    // If the two crossed, its SYN+ACK will tell.
+    let unanswered = mine.state() == State::SynReceived && !mine.is(Marks::SYN_ACK);
     if again
         && place + 1 < mine.path.len()
         && is_speculative_above(mine, place)
-        && since(mine, seen, context, place + 1) > context.patience_ns()
+        && (unanswered || since(mine, seen, context, place + 1) > context.patience_ns())
     {
         mine.take_back(place + 1);
     }
@@ -152,10 +158,28 @@ fn since(mine: &Half, seen: &Seen<'_>, context: &Context<'_>, step: usize) -> i6
     seen.time_ns.saturating_sub(context.at.origin.time_ns).saturating_sub(mine.path.offset_ns_at(step))
 }
 
+/// The answer of an end that has no connection to a SYN (RFC 9293 §3.10.7.1): its number tells nothing of the sender's own.
+const fn is_answer_to_syn(seen: &Seen<'_>) -> bool {
+    seen.has(Flags::RST) && seen.has(Flags::ACK) && seen.seq.0 == 0
+}
+
+/// All that was seen of it is such an answer.
+fn has_only_refused(mine: &Half) -> bool {
+    mine.path.len() == 1 && mine.state() == State::Closed && mine.is(Marks::RESET)
+}
+
+/// What acknowledges less than its sender did before was sent before.
+fn is_stale(mine: &Half, seen: &Seen<'_>) -> bool {
+    seen.has(Flags::ACK) && mine.is(Marks::ACKS) && seen.ack.lt(mine.last_ack)
+}
+
 /// A side that was taken to be closed sends something.
 #[cold]
 fn survive(mine: &mut Half, theirs: &Half, seen: &Seen<'_>, context: &Context<'_>, notes: &mut Notes) {
     let last = mine.path.len() - 1;
+    if is_stale(mine, seen) {
+        return;
+    }
     if mine.is(Marks::WAS_RESET) && mine.is_speculative() {
         let since = since(mine, seen, context, last);
         // It acknowledges what the peer sent behind the reset: the reset was not the peer's.
@@ -175,8 +199,16 @@ fn survive(mine: &mut Half, theirs: &Half, seen: &Seen<'_>, context: &Context<'_
         let ahead = !mine.is(Marks::RESET_ANSWERS) && seen.seq.ge(mine.reset_at);
         let newer = seen.len() > 0 && ahead && !seen.has(Flags::SYN)
             || since(mine, seen, context, last) > context.patience_ns();
-        if newer {
-            notes.insert(Note::SuspectedInjection);
+        // It refused a SYN before it sent its own: what came behind the SYN shows that the reset was overtaken.
+        let before = mine.path.state_at(last - 1);
+        let overtaken = mine.reset_at == mine.isn
+            && before != State::Listen
+            && !before.is_synchronized()
+            && seen.seq.gt(mine.isn);
+        if newer || overtaken {
+            if mine.reset_at != mine.isn {
+                notes.insert(Note::SuspectedInjection);
+            }
             mine.marks.clear(Marks::RESET);
             mine.take_back(last);
         }
@@ -225,8 +257,9 @@ fn emit_syn_ack(
         return None;
     }
     let assumed = mine.path.len() == 1 && matches!(mine.provenance(), Provenance::Assumed(_));
-    if mine.path.len() == 0 || assumed || !mine.is(Marks::HEARD) {
+    if mine.path.len() == 0 || assumed || !mine.is(Marks::HEARD) || has_only_refused(mine) {
         mine.take_back(0);
+        mine.marks.clear(Marks::RESET);
         let waits = rule_of(State::Closed, Deed::PassiveOpen);
         mine.step(State::Listen, waits, Provenance::Inferred(Inference::AnsweredSyn), at);
         return act(mine, Deed::Syn, Provenance::Observed, at);
@@ -280,7 +313,7 @@ fn emit_synchronized_slowly(
     let at = context.at;
     let mut rule = None;
     let acks = seen.has(Flags::ACK);
-    let fin = seen.has(Flags::FIN);
+    let fin = seen.has(Flags::FIN) && !context.stray;
     match mine.state() {
         State::Closed if mine.path.len() == 0 => {
             let opened = theirs.is(Marks::ACTIVE) && seen.ack.gt(theirs.isn) && seen.ack.le(theirs.next);
@@ -300,6 +333,9 @@ fn emit_synchronized_slowly(
                 return None;
             }
         }
+        State::Closed if acks && mine.is(Marks::RESET) && !theirs.is(Marks::ACTIVE) => {
+            rule = open_before_reset(mine, theirs, seen, at);
+        }
         State::SynSent if acks => {
             let answered = !theirs.is(Marks::SYN) || seen.ack.gt(theirs.isn);
             if answered && seen.seq.gt(mine.isn) {
@@ -314,8 +350,20 @@ fn emit_synchronized_slowly(
                 rule = act(mine, Deed::Ack, NOT_CAPTURED, at);
             }
         }
-        State::CloseWait if seen.text > 0 && !mine.is(Marks::FAST_OPEN) && !theirs.is(Marks::FAST_OPEN) => {
-            rule = open_before_fin(mine, theirs, seen, at);
+        // Only an open connection is kept alive: the FIN that was seen on its way has not arrived.
+        State::TimeWait if seen.is_pure_ack() && seen.seq + 1 == mine.next && mine.is_speculative() => {
+            if !(theirs.is(Marks::FIN) && seen.ack.ge(theirs.fin_end))
+                && let Some(place) = mine.path.find(State::TimeWait)
+            {
+                mine.take_back(place);
+            }
+        }
+        State::CloseWait if !mine.is(Marks::FAST_OPEN) && !theirs.is(Marks::FAST_OPEN) => {
+            let more = acks && theirs.is(Marks::NUMBERED) && seen.ack.gt(theirs.isn + 1);
+            // Only an open connection is kept alive.
+            if seen.text > 0 || more || seen.seq == mine.isn {
+                rule = open_before_fin(mine, theirs, seen, at);
+            }
         }
         _ => {}
     }
@@ -328,14 +376,33 @@ fn emit_synchronized_slowly(
     }
     if fin && !mine.is(Marks::FIN) {
         rule = emit_fin(mine, theirs, seen, covers, context, notes).or(rule);
-    } else if fin && mine.is(Marks::FIN) && seen.end() == mine.fin_end && !context.late {
-        repeat_fin(mine, covers, context);
+    } else if fin
+        && mine.is(Marks::FIN)
+        && seen.end() == mine.fin_end
+        && !context.late
+        && !is_stale(mine, seen)
+    {
+        repeat_fin(mine, covers, seen, context);
     }
     rule
 }
 
-/// Text of a side that went from SYN_RECV to CLOSE_WAIT with the FIN that was seen on its way, and does not acknowledge it:
-/// it is open, and the FIN is still to come.
+/// Its own reset overtook this: it had got the SYN+ACK before.
+#[cold]
+fn open_before_reset(mine: &mut Half, theirs: &Half, seen: &Seen<'_>, at: At) -> Option<&'static Rule> {
+    let last = mine.path.len().checked_sub(2)? + 1;
+    let answers = theirs.is(Marks::SYN) && seen.ack.gt(theirs.isn) && seen.seq.gt(mine.isn);
+    if !answers || mine.path.state_at(last - 1) != State::SynSent {
+        return None;
+    }
+    mine.take_back(last);
+    let rule = act(mine, Deed::SynAck, ACKNOWLEDGED, at);
+    act(mine, Deed::Abort, Provenance::Observed, at);
+    rule
+}
+
+/// Text of a side that went from SYN_RECV to CLOSE_WAIT with the FIN that was seen on its way, or an acknowledgment of text,
+/// and it does not acknowledge the FIN: it is open, and the FIN is still to come.
 #[cold]
 fn open_before_fin(mine: &mut Half, theirs: &Half, seen: &Seen<'_>, at: At) -> Option<&'static Rule> {
     let last = mine.path.len().checked_sub(2)? + 1;
@@ -356,8 +423,15 @@ fn confirm_open(mine: &mut Half, theirs: &Half, seen: &Seen<'_>) {
         return;
     }
     let proven = match mine.path.state_at(place - 1) {
-        // Who has only got a SYN answers with SYN+ACK.
-        State::SynSent => theirs.is(Marks::SYN) && seen.ack.gt(theirs.isn) && !theirs.is(Marks::ACTIVE),
+        // Who has only got a SYN answers with SYN+ACK. But the SYN of a simultaneous open may not have been captured: then
+        // the FIN may have been what moved it, from SYN_RECV.
+        State::SynSent => {
+            let answers = theirs.is(Marks::SYN) && seen.ack.gt(theirs.isn);
+            if answers {
+                mine.confirm(place, ACKNOWLEDGED);
+            }
+            answers && !theirs.is(Marks::ACTIVE) && !may_cover_fin(theirs, seen)
+        }
         State::SynReceived => {
             let fast = mine.is(Marks::FAST_OPEN) || theirs.is(Marks::FAST_OPEN);
             let past = theirs.is(Marks::NUMBERED) && seen.ack.gt(theirs.isn + 1);
@@ -374,6 +448,7 @@ fn confirm_open(mine: &mut Half, theirs: &Half, seen: &Seen<'_>) {
 /// Whether what it acknowledges has the peer's FIN, or may have it unseen.
 fn may_cover_fin(theirs: &Half, seen: &Seen<'_>) -> bool {
     !theirs.is(Marks::NUMBERED)
+        || theirs.is(Marks::STRAY_FIN)
         || theirs.is(Marks::FIN) && seen.ack.ge(theirs.fin_end)
         || theirs.is(Marks::UNSEEN_TAIL) && seen.ack.ge(theirs.next)
         || seen.ack.gt(theirs.next)
@@ -386,8 +461,12 @@ fn acknowledge_fin(
     seen: &Seen<'_>,
     context: &Context<'_>,
 ) -> Option<&'static Rule> {
-    // Its own FIN would have come before this number.
-    let not_closed = seen.is_pure_ack() && seen.seq == mine.next && !mine.is(Marks::FIN);
+    // Its own FIN would have come before this number. One outside the window is not among its numbers.
+    let not_closed = seen.is_pure_ack()
+        && seen.seq == mine.next
+        && !mine.is(Marks::FIN)
+        && !mine.is(Marks::STRAY_FIN)
+        && mine.path.find(State::FinWait1).is_none();
     let provenance = if not_closed && theirs.is(Marks::FIN) { Provenance::Observed } else { ACKNOWLEDGED };
     let mut rule = None;
     // Its own reset overtook this: what it shows lies before.
@@ -402,7 +481,20 @@ fn acknowledge_fin(
         rule = act(mine, deed, ACKNOWLEDGED, context.at);
         act(mine, Deed::Abort, Provenance::Observed, context.at);
     }
-    if matches!(mine.state(), State::Established | State::FinWait1 | State::FinWait2) {
+    // The peer closed when it had this side's FIN, so its own acknowledges that: whoever has it has both.
+    let has_both = !seen.has(Flags::FIN)
+        && theirs.path.find(State::LastAck).is_some()
+        && mine.is(Marks::ACKED)
+        && mine.acked.ge(mine.fin_end);
+    if has_both
+        && mine.state() == State::Closing
+        && let Some(place) = mine.path.find(State::Closing)
+    {
+        mine.take_back(place);
+    }
+    if has_both && mine.state() == State::FinWait1 {
+        rule = act(mine, Deed::FinAckedAndFin, ACKNOWLEDGED, context.at);
+    } else if matches!(mine.state(), State::Established | State::FinWait1 | State::FinWait2) {
         rule = act(mine, Deed::Fin, provenance, context.at);
     }
     // The first state in which it has the FIN.
@@ -477,9 +569,20 @@ fn emit_fin(
     rule
 }
 
+/// Its FIN, of which only an acknowledgment showed that it was one.
+#[cold]
+pub(crate) fn emit_stray_fin(mine: &mut Half, at: At) {
+    if mine.state() == State::SynReceived {
+        act(mine, Deed::Ack, NOT_CAPTURED, at);
+    }
+    if matches!(mine.state(), State::Established | State::CloseWait) {
+        act(mine, Deed::Close, Provenance::Inferred(Inference::NoEarlierFin), at);
+    }
+}
+
 /// Its FIN again: it has not got the acknowledgment of the first.
 #[cold]
-fn repeat_fin(mine: &mut Half, covers: bool, context: &Context<'_>) {
+fn repeat_fin(mine: &mut Half, covers: bool, seen: &Seen<'_>, context: &Context<'_>) {
     match mine.state() {
         State::FinWait2 => {
             if let Some(place) = mine.path.find(State::FinWait2) {
@@ -496,7 +599,9 @@ fn repeat_fin(mine: &mut Half, covers: bool, context: &Context<'_>) {
                     let provenance = if covers { ACKNOWLEDGED } else { TRAVELLING };
                     act(mine, Deed::Fin, provenance, context.at);
                 }
-                State::FinWait1 if !covers => mine.take_back(place),
+                State::FinWait1 if !covers && since(mine, seen, context, place) > context.patience_ns() => {
+                    mine.take_back(place);
+                }
                 _ => {}
             }
         }
@@ -522,7 +627,7 @@ fn emit_reset(
 ) -> Option<&'static Rule> {
     let at = context.at;
     let acks = seen.has(Flags::ACK);
-    let answers_syn = acks && seen.seq.0 == 0;
+    let answers_syn = is_answer_to_syn(seen);
     if mine.path.len() == 0 {
         // LISTEN answers an ACK with a reset as well, and stays.
         let provenance =
@@ -530,6 +635,11 @@ fn emit_reset(
         mine.step(State::Closed, None, provenance, at);
         mine.marks.set(Marks::RESET);
         mine.reset_at = seen.seq;
+        return None;
+    }
+    // Both are open: it refused the SYN before it sent its own, and this was overtaken.
+    let open = |half: &Half| half.is(Marks::SYN) && half.state().is_synchronized();
+    if answers_syn && mine.is(Marks::ACTIVE) && open(mine) && open(theirs) {
         return None;
     }
     unanswered(mine, theirs, seen, context);
@@ -563,6 +673,7 @@ fn emit_reset(
         _ => {}
     }
     let sure = mine.state().is_synchronized()
+        && !answers_syn
         && !matches!(
             mine.provenance(),
             Provenance::Inferred(Inference::SeenTravelling | Inference::NotCaptured)
@@ -588,7 +699,7 @@ fn sent_reset(mine: &mut Half, seen: &Seen<'_>) {
     if !seen.has(Flags::ACK) {
         mine.marks.set(Marks::RESET_ANSWERS);
     }
-    mine.reset_at = seen.seq;
+    mine.reset_at = if is_answer_to_syn(seen) { mine.isn } else { seen.seq };
 }
 
 /// A side resets: what it would have answered at once, and did not, had not arrived. And a reset without ACK has the
@@ -606,8 +717,8 @@ fn unanswered(mine: &mut Half, theirs: &Half, seen: &Seen<'_>, context: &Context
             State::SynReceived => false,
             State::Established => before == State::SynReceived || (acks && seen.ack.gt(theirs.isn)),
             State::CloseWait | State::Closing => covers,
-            // Nobody resets from there: whoever does never was.
-            State::TimeWait => since(mine, seen, context, last) > TIME_WAIT_NS,
+            // Nobody resets from there: whoever does never was, or it is over. Then the reset answers, and has no ACK.
+            State::TimeWait => (!acks || covers) && since(mine, seen, context, last) > TIME_WAIT_NS,
             State::FinWait2 => acks || seen.seq.ge(mine.fin_end) || seen.seq == theirs.raw_ack,
             // By the peer's reset, or by the acknowledgment of its FIN: this reset answers what came behind.
             State::Closed if mine.is(Marks::WAS_RESET) => {
@@ -733,6 +844,17 @@ fn make_room_for_reset(mine: &mut Half, theirs: &Half, seen: &Seen<'_>, arrival:
             if at_last_ack && seen.seq != arrival.expected {
                 mine.take_back(last);
             }
+        }
+        // An earlier reset, behind what it would have answered at once, has not arrived: this one answers what it sent.
+        State::Closed
+            if mine.is(Marks::WAS_RESET)
+                && mine.is_unanswered_below(last)
+                && mine.is(Marks::ACKS)
+                && seen.seq == mine.last_ack
+                && seen.seq != mine.reset_at =>
+        {
+            mine.marks.clear(Marks::WAS_RESET);
+            mine.take_back(last - 1);
         }
         State::SynReceived if mine.path.state_at(last - 1) == State::SynSent => {
             let refuses = seen.has(Flags::ACK) && seen.ack.gt(mine.isn) && seen.ack.le(mine.next);

@@ -2,8 +2,8 @@
 
 use eleven_tcp::{Flags, SeqNumber, State};
 
-use crate::half::{Half, Marks};
-use crate::machine::{Arrival, Context};
+use crate::half::{At, Half, Marks};
+use crate::machine::{self, Arrival, Context};
 use crate::note::{Note, Notes};
 use crate::seen::{Seen, SynOptions};
 
@@ -15,6 +15,8 @@ const DUPLICATE_THRESHOLD: u16 = 3;
 const UNANSWERED: u8 = 3;
 /// Smaller texts pass every path.
 const SMALL_TEXT: u32 = 512;
+/// Nobody sends again what lies so far before what is acknowledged.
+const ANCIENT: u32 = 1 << 24;
 
 /// A round trip that a segment completes: whose text it acknowledges was answered after so many nanoseconds.
 pub(crate) type RoundTrip = Option<i64>;
@@ -54,6 +56,9 @@ pub(crate) fn put_down_syn(mine: &mut Half, theirs: &mut Half, seen: &Seen<'_>, 
     mine.contiguous = seen.seq + 1;
     if !mine.is(Marks::ACKED) {
         mine.acked = seen.seq;
+    }
+    if mine.acked.le(mine.next) {
+        mine.marks.clear(Marks::UNSEEN_TAIL);
     }
     mine.mss = mss;
     mine.rare = None;
@@ -115,6 +120,49 @@ fn time(mine: &mut Half, seen: &Seen<'_>) {
         mine.marks.set(Marks::TIMED);
         mine.timed_end = seen.end();
         mine.timed_at = seen.clock;
+    }
+}
+
+/// Whether text or FIN, which the receiver's window does not admit, is not among the sender's numbers: beyond them, or so
+/// far before them that nobody would send it again.
+#[cold]
+pub(crate) fn is_stray(mine: &Half, theirs: &Half, seen: &Seen<'_>) -> bool {
+    let ancient = mine.is(Marks::ACKED) && seen.end().lt(mine.acked - theirs.max_window.max(ANCIENT));
+    !seen.flags.intersects(Flags::SYN | Flags::RST)
+        && mine.is(Marks::NUMBERED)
+        && (seen.end().gt(mine.next) || ancient)
+}
+
+/// The peer acknowledges just what was outside its window: so its numbers are really there, and the capture has lost what lay
+/// between. `mine` sent it, `theirs` acknowledges it.
+#[cold]
+pub(crate) fn resynchronise(mine: &mut Half, theirs: &mut Half, seen: &Seen<'_>, at: At, notes: &mut Notes) {
+    let Some(stray) = mine.rare.as_ref().and_then(|rare| rare.stray) else { return };
+    if mine.is(Marks::FIN) || (seen.ack != stray.start && seen.ack != stray.end) {
+        return;
+    }
+    notes.insert(Note::AckedUnseen);
+    let text = stray.end.offset_from(stray.start) - u32::from(stray.fin);
+    mine.rare = None;
+    mine.next = stray.end;
+    mine.contiguous = stray.end;
+    mine.acked = stray.start;
+    mine.edge = stray.start;
+    mine.unique_bytes += u64::from(text);
+    mine.marks.set(Marks::ACKED);
+    mine.marks.clear(Marks::TIMED);
+    theirs.last_ack = stray.start;
+    theirs.duplicate_acks = 0;
+    if text > 0 {
+        mine.marks.set(Marks::TEXT);
+        mine.marks.clear(Marks::UNSEEN_TAIL);
+    } else {
+        mine.marks.set(Marks::UNSEEN_TAIL);
+    }
+    if stray.fin {
+        mine.marks.set(Marks::FIN);
+        mine.fin_end = stray.end;
+        machine::emit_stray_fin(mine, at);
     }
 }
 

@@ -78,6 +78,12 @@ impl<'a> Seen<'a> {
         self.has(Flags::ACK) && !self.flags.intersects(Flags::SYN.union(Flags::FIN).union(Flags::RST))
     }
 
+    /// Has ACK, and neither SYN nor RST.
+    #[inline]
+    pub(crate) const fn is_synchronized(&self) -> bool {
+        self.has(Flags::ACK) && !self.flags.intersects(Flags::SYN.union(Flags::RST))
+    }
+
     /// Only an acknowledgment.
     #[inline]
     pub(crate) const fn is_pure_ack(&self) -> bool {
