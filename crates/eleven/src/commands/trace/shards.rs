@@ -173,7 +173,8 @@ impl Counting {
             *ended += 1;
             all.extend(events.into_iter().map(|event| (index, event)));
         }
-        while let Some((_, mut events)) = self.rounds.pop_front_if(|(ended, _)| *ended == self.entries.len())
+        while self.rounds.front().is_some_and(|(ended, _)| *ended == self.entries.len())
+            && let Some((_, mut events)) = self.rounds.pop_front()
         {
             events.sort_by_key(|(_, event)| event.packet);
             for (whose, event) in events {
@@ -242,7 +243,9 @@ impl<'a> Shard<'a> {
         let handed_in = lock(self.counting).hand_in(self.index, self.rounds, events);
         let (entries, done) = handed_in;
         self.take(&entries);
-        while let Some((_, flows)) = self.waiting.pop_front_if(|(round, _)| *round <= done) {
+        while self.waiting.front().is_some_and(|(round, _)| *round <= done)
+            && let Some((_, flows)) = self.waiting.pop_front()
+        {
             for flow in flows {
                 if gone.send(flow).is_err() {
                     return false;
