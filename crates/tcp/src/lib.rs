@@ -46,6 +46,7 @@ pub mod ip;
 mod isn;
 pub mod listener;
 mod pair;
+pub mod patience;
 pub mod pcapng;
 pub mod policy;
 pub mod recovery;
