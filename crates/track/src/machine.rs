@@ -197,8 +197,11 @@ fn survive(mine: &mut Half, theirs: &Half, seen: &Seen<'_>, context: &Context<'_
     } else if mine.is(Marks::RESET) && last > 0 {
         // It reset the connection itself, as far as the reset's address tells.
         let ahead = !mine.is(Marks::RESET_ANSWERS) && seen.seq.ge(mine.reset_at);
-        let newer = seen.len() > 0 && ahead && !seen.has(Flags::SYN)
-            || since(mine, seen, context, last) > context.patience_ns();
+        // What tells nothing new may just have been overtaken.
+        let tells = seen.has(Flags::ACK) && mine.is(Marks::ACKS) && seen.ack.gt(mine.last_ack);
+        let patience = if tells { context.patience_ns() } else { context.patience_ns().max(PATIENCE_NS) };
+        let newer =
+            seen.len() > 0 && ahead && !seen.has(Flags::SYN) || since(mine, seen, context, last) > patience;
         // It refused a SYN before it sent its own: what came behind the SYN shows that the reset was overtaken.
         let before = mine.path.state_at(last - 1);
         let overtaken = mine.reset_at == mine.isn
@@ -338,7 +341,8 @@ fn emit_synchronized_slowly(
         }
         State::SynSent if acks => {
             let answered = !theirs.is(Marks::SYN) || seen.ack.gt(theirs.isn);
-            if answered && seen.seq.gt(mine.isn) {
+            // A keepalive has the number of the SYN.
+            if answered && seen.seq.ge(mine.isn) {
                 rule = act(mine, Deed::SynAck, NOT_CAPTURED, at);
             }
         }
@@ -351,7 +355,13 @@ fn emit_synchronized_slowly(
             }
         }
         // Only an open connection is kept alive: the FIN that was seen on its way has not arrived.
-        State::TimeWait if seen.is_pure_ack() && seen.seq + 1 == mine.next && mine.is_speculative() => {
+        State::TimeWait
+            if seen.is_pure_ack()
+                && seen.seq + 1 == mine.next
+                && mine.is_speculative()
+                && !context.late
+                && !is_stale(mine, seen) =>
+        {
             if !(theirs.is(Marks::FIN) && seen.ack.ge(theirs.fin_end))
                 && let Some(place) = mine.path.find(State::TimeWait)
             {
