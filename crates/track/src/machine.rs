@@ -476,6 +476,7 @@ fn acknowledge_fin(
         && seen.seq == mine.next
         && !mine.is(Marks::FIN)
         && !mine.is(Marks::STRAY_FIN)
+        && !mine.is(Marks::UNSEEN_TAIL)
         && mine.path.find(State::FinWait1).is_none();
     let provenance = if not_closed && theirs.is(Marks::FIN) { Provenance::Observed } else { ACKNOWLEDGED };
     let mut rule = None;
