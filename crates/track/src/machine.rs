@@ -492,6 +492,20 @@ fn acknowledge_fin(
         rule = act(mine, deed, ACKNOWLEDGED, context.at);
         act(mine, Deed::Abort, Provenance::Observed, context.at);
     }
+    // And what shows that it had the peer's FIN when it had sent its own.
+    let last = mine.path.len().saturating_sub(1);
+    let overtaken = mine.state() == State::Closed
+        && mine.is(Marks::RESET)
+        && mine.is(Marks::FIN)
+        && last > 0
+        && matches!(mine.path.state_at(last - 1), State::FinWait1 | State::FinWait2);
+    if overtaken {
+        mine.take_back(last);
+        let both = mine.state() == State::FinWait1 && theirs.path.find(State::LastAck).is_some();
+        rule = act(mine, if both { Deed::FinAckedAndFin } else { Deed::Fin }, ACKNOWLEDGED, context.at);
+        let ends = if mine.state() == State::TimeWait { Deed::TimeWaitTimeout } else { Deed::Abort };
+        act(mine, ends, ANSWERS_AS_CLOSED, context.at);
+    }
     // The peer closed when it had this side's FIN, so its own acknowledges that: whoever has it has both.
     let has_both = !seen.has(Flags::FIN)
         && theirs.path.find(State::LastAck).is_some()
