@@ -619,7 +619,7 @@ fn repeat_fin(mine: &mut Half, covers: bool, seen: &Seen<'_>, context: &Context<
             let before = mine.path.state_at(place.saturating_sub(1));
             match before {
                 State::Closing => mine.take_back(place),
-                State::FinWait2 => {
+                State::FinWait2 if covers || since(mine, seen, context, place) > context.patience_ns() => {
                     mine.take_back(place - 1);
                     let provenance = if covers { ACKNOWLEDGED } else { TRAVELLING };
                     act(mine, Deed::Fin, provenance, context.at);
