@@ -426,6 +426,8 @@ fn put_down(
             } else {
                 numbers::put_down_text(mine, theirs, seen, context, notes);
             }
+        } else if seen.seq.gt(mine.next) && arrival.acceptable {
+            numbers::put_down_unseen(mine, seen, notes);
         }
     }
     if !seen.has(Flags::ACK) {

@@ -197,8 +197,11 @@ fn survive(mine: &mut Half, theirs: &Half, seen: &Seen<'_>, context: &Context<'_
     } else if mine.is(Marks::RESET) && last > 0 {
         // It reset the connection itself, as far as the reset's address tells.
         let ahead = !mine.is(Marks::RESET_ANSWERS) && seen.seq.ge(mine.reset_at);
-        let newer = seen.len() > 0 && ahead && !seen.has(Flags::SYN)
-            || since(mine, seen, context, last) > context.patience_ns();
+        // What tells nothing new may just have been overtaken.
+        let tells = seen.has(Flags::ACK) && mine.is(Marks::ACKS) && seen.ack.gt(mine.last_ack);
+        let patience = if tells { context.patience_ns() } else { context.patience_ns().max(PATIENCE_NS) };
+        let newer =
+            seen.len() > 0 && ahead && !seen.has(Flags::SYN) || since(mine, seen, context, last) > patience;
         // It refused a SYN before it sent its own: what came behind the SYN shows that the reset was overtaken.
         let before = mine.path.state_at(last - 1);
         let overtaken = mine.reset_at == mine.isn
@@ -338,7 +341,8 @@ fn emit_synchronized_slowly(
         }
         State::SynSent if acks => {
             let answered = !theirs.is(Marks::SYN) || seen.ack.gt(theirs.isn);
-            if answered && seen.seq.gt(mine.isn) {
+            // A keepalive has the number of the SYN.
+            if answered && seen.seq.ge(mine.isn) {
                 rule = act(mine, Deed::SynAck, NOT_CAPTURED, at);
             }
         }
@@ -351,7 +355,13 @@ fn emit_synchronized_slowly(
             }
         }
         // Only an open connection is kept alive: the FIN that was seen on its way has not arrived.
-        State::TimeWait if seen.is_pure_ack() && seen.seq + 1 == mine.next && mine.is_speculative() => {
+        State::TimeWait
+            if seen.is_pure_ack()
+                && seen.seq + 1 == mine.next
+                && mine.is_speculative()
+                && !context.late
+                && !is_stale(mine, seen) =>
+        {
             if !(theirs.is(Marks::FIN) && seen.ack.ge(theirs.fin_end))
                 && let Some(place) = mine.path.find(State::TimeWait)
             {
@@ -466,6 +476,7 @@ fn acknowledge_fin(
         && seen.seq == mine.next
         && !mine.is(Marks::FIN)
         && !mine.is(Marks::STRAY_FIN)
+        && !mine.is(Marks::UNSEEN_TAIL)
         && mine.path.find(State::FinWait1).is_none();
     let provenance = if not_closed && theirs.is(Marks::FIN) { Provenance::Observed } else { ACKNOWLEDGED };
     let mut rule = None;
@@ -480,6 +491,20 @@ fn acknowledge_fin(
         let deed = if mine.state() == State::SynReceived { Deed::AckAndFin } else { Deed::Fin };
         rule = act(mine, deed, ACKNOWLEDGED, context.at);
         act(mine, Deed::Abort, Provenance::Observed, context.at);
+    }
+    // And what shows that it had the peer's FIN when it had sent its own.
+    let last = mine.path.len().saturating_sub(1);
+    let overtaken = mine.state() == State::Closed
+        && mine.is(Marks::RESET)
+        && mine.is(Marks::FIN)
+        && last > 0
+        && matches!(mine.path.state_at(last - 1), State::FinWait1 | State::FinWait2);
+    if overtaken {
+        mine.take_back(last);
+        let both = mine.state() == State::FinWait1 && theirs.path.find(State::LastAck).is_some();
+        rule = act(mine, if both { Deed::FinAckedAndFin } else { Deed::Fin }, ACKNOWLEDGED, context.at);
+        let ends = if mine.state() == State::TimeWait { Deed::TimeWaitTimeout } else { Deed::Abort };
+        act(mine, ends, ANSWERS_AS_CLOSED, context.at);
     }
     // The peer closed when it had this side's FIN, so its own acknowledges that: whoever has it has both.
     let has_both = !seen.has(Flags::FIN)
@@ -594,7 +619,7 @@ fn repeat_fin(mine: &mut Half, covers: bool, seen: &Seen<'_>, context: &Context<
             let before = mine.path.state_at(place.saturating_sub(1));
             match before {
                 State::Closing => mine.take_back(place),
-                State::FinWait2 => {
+                State::FinWait2 if covers || since(mine, seen, context, place) > context.patience_ns() => {
                     mine.take_back(place - 1);
                     let provenance = if covers { ACKNOWLEDGED } else { TRAVELLING };
                     act(mine, Deed::Fin, provenance, context.at);

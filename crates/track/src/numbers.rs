@@ -217,6 +217,18 @@ fn count_fresh(mine: &mut Half, seen: &Seen<'_>, fresh: u32) {
     mine.marks.set(Marks::TEXT);
 }
 
+/// An acknowledgment without text that lies behind what was seen: what is missing was sent, a FIN may be among it.
+#[cold]
+pub(crate) fn put_down_unseen(mine: &mut Half, seen: &Seen<'_>, notes: &mut Notes) {
+    notes.insert(Note::Gap);
+    if !mine.has_gap() {
+        mine.rare.get_or_insert_default().gap_since = seen.time_ns;
+    }
+    mine.next = seen.seq;
+    mine.marks.set(Marks::UNSEEN_TAIL);
+    mine.marks.clear(Marks::TIMED);
+}
+
 /// Text that is not simply the next.
 #[cold]
 fn put_down_again(mine: &mut Half, theirs: &Half, seen: &Seen<'_>, context: &Context<'_>, notes: &mut Notes) {
@@ -273,7 +285,10 @@ fn put_down_again(mine: &mut Half, theirs: &Half, seen: &Seen<'_>, context: &Con
             notes.insert(Note::OutOfOrder);
         } else {
             mine.marks.clear(Marks::TIMED);
-            if asked {
+            if fin_only {
+                notes.insert(Note::FinRetransmission);
+                mine.resent[0] = mine.resent[0].saturating_add(1);
+            } else if asked {
                 notes.insert(Note::FastRetransmission);
                 mine.resent[1] = mine.resent[1].saturating_add(1);
             } else {

@@ -250,6 +250,11 @@ const OPENED: &[&str] = &[
      s FA 1 2 0 ~ simultaneous-close
      @500 s FA 1 2 0 ! fin-retransmission ~ spurious-retransmission
      c A 2 2 0 ~ fin-retransmission",
+    // Its first copy was not captured, as an acknowledgment behind it shows; or it was overtaken.
+    "s A 2 1 0 ! gap
+     @900 s FA 1 1 0 ! fin-retransmission ~ out-of-order retransmission",
+    "s A 2 1 0 ! gap
+     s FA 1 1 0 ! out-of-order ~ fin-retransmission",
     // A SYN in the middle.
     "c S 50 - 0 ! syn-in-connection ~ port-reuse
      s A 1 1 0 ! challenge-ack",
