@@ -85,6 +85,7 @@ pub use icmp::IcmpError;
 pub use info::{Info, Phase};
 pub(crate) use reply::Reply;
 pub use steps::Steps;
+pub use timers::RunningTimer;
 pub use types::{CallError, ConnectionEvent, Envelope, Transmit};
 
 use types::{Events, Held};
@@ -443,6 +444,11 @@ impl Connection {
     /// Whether the peer has sent its FIN, with everything before it.
     pub const fn peer_has_closed(&self) -> bool {
         self.receive.fin_received
+    }
+
+    /// Whether a FIN of this side is not acknowledged: it was sent, or stands in line behind text.
+    pub const fn has_pending_fin(&self) -> bool {
+        self.send.fin_queued && !matches!(self.state, State::FinWait2 | State::TimeWait | State::Closed)
     }
 
     /// Whether the program has let go of it by [`Connection::close`].
