@@ -41,6 +41,9 @@ pub trait Observer: Send {
     fn waits(&mut self) -> bool {
         false
     }
+
+    /// The scenario has been played; what follows happens while it is held.
+    fn played(&mut self) {}
 }
 
 /// Nobody.
@@ -204,6 +207,10 @@ impl Lab {
             }
         }
         Ok(())
+    }
+
+    pub(crate) fn tell_played(&mut self) {
+        self.observer.played();
     }
 
     /// Reads what the subject has counted up to now.

@@ -153,6 +153,7 @@ fn play(scenario: &'static Scenario, options: Options) -> Result<Outcome, Stop> 
     };
     let elapsed = lab.now().duration_since(START);
     lab.look_at_counters()?;
+    lab.tell_played();
     let is_kernel = lab.is_kernel();
     let promises = scenario.promises.iter().filter(|promise| is_kernel || !promise.needs_kernel());
     let verdicts: Vec<Verdict> = promises.map(|promise| promise.judge(lab.evidence())).collect();
