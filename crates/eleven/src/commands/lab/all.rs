@@ -100,6 +100,8 @@ struct View {
     reached: usize,
     skipped: usize,
     missed: Vec<&'static str>,
+    /// Why something was skipped, as it was said last.
+    said: Option<String>,
 }
 
 enum Out {
@@ -116,7 +118,7 @@ impl View {
             Format::Json | Format::Ndjson => Out::Json(JsonRecords::new(output, global.format)),
             Format::Csv => Out::Csv(Box::new(CsvRecords::new(output, Record::HEADING)?)),
         };
-        Ok(Self { out, backend, reached: 0, skipped: 0, missed: Vec::new() })
+        Ok(Self { out, backend, reached: 0, skipped: 0, missed: Vec::new(), said: None })
     }
 
     fn follow(
@@ -176,7 +178,13 @@ impl View {
     fn skip(&mut self, scenario: &'static Scenario, why: &str) -> anyhow::Result<()> {
         self.skipped += 1;
         match &mut self.out {
-            Out::Table(output) => writeln!(output, "- {:<32} skipped: {why}", scenario.name)?,
+            Out::Table(output) => {
+                if self.said.as_deref() != Some(why) {
+                    note(why);
+                    self.said = Some(why.to_owned());
+                }
+                writeln!(output, "- {:<32} {:<7} {:>10}", scenario.name, scenario.group.as_str(), "skipped")?;
+            }
             out => out.record(&Record::skipped(scenario, self.backend, Some(why.to_owned())))?,
         }
         Ok(())
@@ -220,9 +228,6 @@ fn is_missing(error: &eleven_lab::LabError) -> bool {
 fn skip_all(global: &Global, error: &anyhow::Error) -> anyhow::Result<()> {
     let why = error.to_string();
     let mut view = View::new(global, Backend::Kernel(eleven_lab::Privilege::Own))?;
-    if let Out::Table(_) = view.out {
-        note(&why);
-    }
     for scenario in all() {
         view.skip(scenario, &why)?;
     }
