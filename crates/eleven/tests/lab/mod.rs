@@ -1,6 +1,7 @@
 //! `eleven lab`: what it prints, what it refuses, and that it leaves nothing behind.
 
 mod bad_input;
+mod compared;
 mod contract;
 mod killed;
 mod traced;

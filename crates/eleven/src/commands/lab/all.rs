@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 
 use anyhow::Context as _;
@@ -55,6 +55,31 @@ pub(super) fn run(global: &Global, args: &LabRunArgs) -> anyhow::Result<()> {
         return Err(Interrupted.into());
     }
     view.finish()
+}
+
+/// Does something with each scenario, several at a time; what came of it, in the order of the list.
+pub(super) fn at_once<T: Send>(
+    scenarios: &[&'static Scenario],
+    interrupt: &AtomicBool,
+    play: impl Fn(&'static Scenario) -> Result<T, Stop> + Sync,
+) -> Vec<Result<T, Stop>> {
+    let next = AtomicUsize::new(0);
+    let results: Vec<Mutex<Option<Result<T, Stop>>>> = scenarios.iter().map(|_| Mutex::new(None)).collect();
+    thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                while !interrupt.load(Ordering::Relaxed) {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(scenario) = scenarios.get(index) else { return };
+                    *results[index].lock().unwrap_or_else(PoisonError::into_inner) = Some(play(scenario));
+                }
+            });
+        }
+    });
+    let played =
+        results.into_iter().map(|result| result.into_inner().unwrap_or_else(PoisonError::into_inner));
+    // What nobody has come to any more was interrupted.
+    played.map(|result| result.unwrap_or(Err(Stop::Interrupted))).collect()
 }
 
 /// What is to be played, and by whom next.
