@@ -27,6 +27,7 @@
 //! - [`script`]: what should happen, written down and played.
 //! - [`sockets`]: the calls of programs on Linux, with their numbers and errors.
 //! - [`sim`]: hosts on a simulated network in virtual time.
+//! - [`suggest`]: which word may have been meant.
 
 #![cfg_attr(not(any(test, feature = "std")), no_std)]
 
@@ -57,7 +58,7 @@ mod seq;
 pub mod sim;
 pub mod sockets;
 mod state;
-mod suggest;
+pub mod suggest;
 mod time;
 
 #[doc(hidden)]

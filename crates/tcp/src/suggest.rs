@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 /// Levenshtein distance, for suggestions only; the inputs are short words.
-pub(crate) fn edit_distance(a: &str, b: &str) -> usize {
+pub fn edit_distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, ca) in a.chars().enumerate() {

@@ -4,8 +4,10 @@ mod completions;
 mod count;
 mod diff;
 mod explain;
+mod interrupt;
 mod keepalive;
 mod kill;
+mod lab;
 mod list;
 mod man;
 mod snapshot;
@@ -33,6 +35,8 @@ use crate::text;
 
 /// Exit code of a command line that was not understood.
 const WRONG_USAGE: u8 = 2;
+/// Exit code of what Ctrl-C ended before it was done: 128 and the number of SIGINT, as shells have it.
+const INTERRUPTED: u8 = 130;
 
 /// Runs a command line and returns its exit code: 0 done, 1 failed, 2 wrong usage.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -47,6 +51,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match dispatch(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) if error.is::<Interrupted>() => {
+            note(&error.to_string());
+            ExitCode::from(INTERRUPTED)
+        }
         Err(error) => {
             let usage = error.downcast_ref::<WrongUsage>();
             if let Some(WrongUsage::Filter(filter)) = usage {
@@ -75,6 +83,7 @@ fn dispatch(cli: &Cli) -> anyhow::Result<()> {
         Some(Command::Trace(args)) => trace::run(global, args),
         Some(Command::Kill(args)) => kill::run(global, args),
         Some(Command::Keepalive(args)) => keepalive::run(global, args),
+        Some(Command::Lab(args)) => lab::run(global, args),
         Some(Command::Snapshot(args)) => snapshot::run(global, args),
         Some(Command::Diff(args)) => diff::run(global, args),
         Some(Command::Completions(args)) => completions::run(args),
@@ -92,6 +101,11 @@ enum WrongUsage {
     #[error("{0}")]
     Other(String),
 }
+
+/// Ctrl-C has ended something that is only worth something when it is done.
+#[derive(Debug, thiserror::Error)]
+#[error("interrupted")]
+struct Interrupted;
 
 /// The error and its causes in one line. Some say their cause themselves.
 fn chain(error: &anyhow::Error) -> String {

@@ -236,13 +236,21 @@ impl Connection {
     }
 
     /// RFC 9293 §3.10.7.4, eighth: the FIN takes a number and is acknowledged.
-    pub(super) fn consume_fin(&mut self) {
+    ///
+    /// Linux lets that ACK wait for company while the program may still say something, as it does with the ACK of text
+    /// (`tcp_fin` enters the interactive mode): a program that closes at once has its FIN take it along.
+    pub(super) fn consume_fin(&mut self, now: Instant) {
         self.receive.next += 1;
         self.receive.edge = self.receive.edge.later(self.receive.next);
         self.receive.fin_received = true;
         self.receive.held_fin = None;
         self.text_in.drop_stretches();
-        self.due.ack = true;
+        let may_answer = matches!(self.state, State::Established | State::CloseWait);
+        if self.policy.is_linux() && may_answer && self.receive.quick_acks == 0 {
+            self.delay_ack(now);
+        } else {
+            self.due.ack = true;
+        }
     }
 
     /// The window to announce: never less than was announced before, and more only where it is

@@ -123,7 +123,7 @@ impl Connection {
                     self.deliver_text(now, arrival.segment, arrival.facts);
                 }
             }
-            Action::ConsumeFin => self.consume_fin(),
+            Action::ConsumeFin => self.consume_fin(now),
             Action::HoldForLater => {
                 if let Some(arrival) = arrival {
                     self.hold_for_later(arrival.segment);

@@ -10,7 +10,32 @@ use crate::{Deadline, Instant, State};
 /// How long an open connection keeps unused memory.
 const KEEP_MEMORY: Duration = Duration::from_secs(1);
 
+/// The timer of a connection that somebody who looks at the host is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RunningTimer {
+    /// Something is sent again, a loss probe counted.
+    Retransmission,
+    /// The peer's window is asked about.
+    Persist,
+    /// The peer is asked whether it is there.
+    Keepalive,
+    /// TIME_WAIT, or a FIN_WAIT2 that no program owns, ends.
+    State,
+}
+
 impl Connection {
+    /// The timer that runs and when it expires; of several the one that Linux's `inet_sk_diag_fill` names.
+    pub fn running_timer(&self) -> Option<(RunningTimer, Instant)> {
+        let retransmission =
+            self.recovery.deadline().map(|(deadline, _)| (RunningTimer::Retransmission, deadline));
+        let persist = self.timers.persist.get().map(|deadline| (RunningTimer::Persist, deadline));
+        let waits = self.state == State::TimeWait || (self.state == State::FinWait2 && self.program.gone);
+        let state = self.timers.state.get().filter(|_| waits);
+        let state = state.map(|deadline| (RunningTimer::State, deadline));
+        let keepalive = self.keepalive_deadline().map(|deadline| (RunningTimer::Keepalive, deadline));
+        retransmission.or(persist).or(state).or(keepalive)
+    }
+
     /// When [`Connection::handle_timeout`] has to be called at the latest; `None`: whenever
     /// something else happens.
     pub fn poll_timeout(&self) -> Option<Instant> {

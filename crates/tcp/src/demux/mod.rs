@@ -45,7 +45,7 @@ use alloc::sync::Arc;
 use crate::connection::{Steps, TimeWaitRecord};
 use crate::fast_open::CookieCache;
 use crate::listener::{Answers, Listener};
-use crate::{Connection, ConnectionEvent, FourTuple, Policy, State};
+use crate::{Connection, ConnectionEvent, FourTuple, Instant, Policy, State};
 
 mod arrivals;
 mod calls;
@@ -190,6 +190,16 @@ impl Demux {
     /// The connections that are not in TIME_WAIT, in no order.
     pub fn connections(&self) -> impl Iterator<Item = (ConnectionId, &Connection)> {
         self.connections.iter().map(|(key, entry)| (ConnectionId(key), &*entry.connection))
+    }
+
+    /// Everything that listens, in no order.
+    pub fn listeners(&self) -> impl Iterator<Item = (ListenerId, &Listener)> {
+        self.listeners.iter()
+    }
+
+    /// The connections in TIME_WAIT that are kept as a record, each with the time it ends.
+    pub fn time_waits(&self) -> impl Iterator<Item = (FourTuple, Option<Instant>)> {
+        self.time_wait.iter().map(|(key, record)| (*record.pair(), self.time_wait.deadline(key)))
     }
 
     /// How many connections are kept as a record in TIME_WAIT.

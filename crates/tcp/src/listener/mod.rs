@@ -174,6 +174,13 @@ impl Listener {
         self.requests.iter().map(|(_, request)| request.pair)
     }
 
+    /// Half-open connections: how often the SYN+ACK of each was sent again, and when it will be the next time.
+    pub fn half_open_connections(&self) -> impl Iterator<Item = (FourTuple, u8, Option<Instant>)> {
+        self.requests
+            .iter()
+            .map(|(key, request)| (request.pair, request.retries, self.requests.deadline(key)))
+    }
+
     pub(crate) fn has_request(&self, pair: &FourTuple) -> bool {
         self.requests.find(pair).is_some()
     }

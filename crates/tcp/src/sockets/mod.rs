@@ -35,6 +35,7 @@ mod info;
 mod opening;
 mod options;
 mod packets;
+mod rows;
 mod settings;
 mod text;
 mod zero_copy;
@@ -43,6 +44,7 @@ pub use call::{Call, Outcome};
 pub use errno::Errno;
 pub use events::{EpollChange, PollEntry};
 pub use info::{NAMES as INFO_NAMES, TcpInfo};
+pub use rows::SocketRow;
 pub use settings::{NAMES as SETTING_NAMES, SettingError, Settings};
 
 use events::Epoll;

@@ -149,3 +149,32 @@ fn settings_are_those_of_linux() {
     );
     assert!(settings.set("tcp_rmem", "4096").is_err());
 }
+
+#[test]
+fn sysctls_alone_turn_no_keepalive_on() {
+    use crate::State;
+    use crate::connection::RunningTimer;
+
+    for on in [false, true] {
+        let mut settings = Settings::default();
+        settings.set("tcp_keepalive_time", "5").unwrap();
+        let mut sockets = Sockets::new(settings);
+        let listener = sockets.socket(false);
+        sockets.bind(listener, "192.168.0.1:80".parse().unwrap()).unwrap();
+        sockets.listen(listener, 1).unwrap();
+        let client = sockets.socket(false);
+        let value = i32::from(on).to_ne_bytes();
+        sockets
+            .set_option(client, constants::level::SOCKET, constants::socket::SO_KEEPALIVE, &value)
+            .unwrap();
+        assert_eq!(sockets.connect(client, "192.168.0.1:80".parse().unwrap()), Err(Errno::InProgress));
+        while let Some(departure) = sockets.take_packet() {
+            sockets.receive_packet(&departure.packet);
+        }
+        let timer = sockets.connection_of(client).unwrap().running_timer().map(|(timer, _)| timer);
+        assert_eq!(timer, on.then_some(RunningTimer::Keepalive));
+        let mut states: Vec<State> = sockets.rows().iter().map(|row| row.state).collect();
+        states.sort_unstable();
+        assert_eq!(states, [State::Established, State::Established, State::Listen]);
+    }
+}

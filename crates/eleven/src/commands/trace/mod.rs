@@ -17,11 +17,8 @@ mod summary;
 mod views;
 mod writing;
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use anyhow::Context as _;
 use eleven_capture::PathParts;
 use eleven_track::{Checksums, Settings, Tracker};
 
@@ -34,6 +31,7 @@ use self::summary::Read;
 use self::views::{FlowsView, SegmentsView};
 use self::writing::Recorder;
 use super::WrongUsage;
+use super::interrupt::on_interrupt;
 use crate::cli::{ChecksumChoice, Format, Global, KeyPart, TraceArgs};
 use crate::filter::{Filter, Subject, SystemNames};
 use crate::output::{Output, note};
@@ -105,20 +103,6 @@ fn whole(outcome: &Outcome) -> anyhow::Result<()> {
             "the capture is damaged in {count} places: the results are of what could be read"
         )),
     }
-}
-
-/// Becomes true at the first Ctrl-C; the second ends the program at once.
-fn on_interrupt() -> anyhow::Result<Arc<AtomicBool>> {
-    use signal_hook::consts::{SIGINT, SIGTERM};
-    use signal_hook::flag::{register, register_conditional_default};
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        // In this order: the first one only sets the flag that the second one finds.
-        register_conditional_default(signal, Arc::clone(&stop))
-            .and_then(|_| register(signal, Arc::clone(&stop)))
-            .context("Ctrl-C cannot be caught")?;
-    }
-    Ok(stop)
 }
 
 fn key(parts: &[KeyPart]) -> PathParts {

@@ -1,0 +1,73 @@
+//! What came of a scenario, for people.
+
+use std::io::{self, Write as _};
+
+use eleven_lab::{Backend, Outcome, Scenario, Verdict};
+
+use super::seconds;
+use crate::output::{Output, Style, print_paragraph};
+
+/// What it is for, and what it sets.
+pub(super) fn heading(output: &mut Output, scenario: &Scenario) -> io::Result<()> {
+    let columns = output.text_columns();
+    let name = output.paint.text(Style::Bold, scenario.name);
+    writeln!(output, "{name}")?;
+    print_paragraph(output, scenario.purpose, "  ", "  ", columns)?;
+    for setting in scenario.settings {
+        let text =
+            format!("{} = {} (usually {}): {}", setting.name, setting.value, setting.usual, setting.why);
+        print_paragraph(output, &text, "  • ", "    ", columns)?;
+    }
+    writeln!(output)?;
+    output.flush()
+}
+
+/// Each promise and what was seen of it.
+pub(super) fn verdicts(output: &mut Output, verdicts: &[Verdict]) -> io::Result<()> {
+    for verdict in verdicts {
+        if verdict.kept {
+            writeln!(output, "  ✓ {}", verdict.promised)?;
+        } else {
+            let cross = output.paint.text(Style::Alarm, "✗");
+            writeln!(output, "  {cross} {}", verdict.promised)?;
+            writeln!(output, "    seen: {}", verdict.witnessed)?;
+        }
+    }
+    output.flush()
+}
+
+/// What to look at and what ends it.
+pub(super) fn explanation(output: &mut Output, scenario: &Scenario) -> io::Result<()> {
+    let columns = output.text_columns();
+    print_paragraph(output, scenario.look_at, "  look at   ", "            ", columns)?;
+    print_paragraph(output, scenario.ended_by, "  ended by  ", "            ", columns)?;
+    if let Some(finding) = scenario.finding {
+        print_paragraph(
+            output,
+            &format!("{finding} (`eleven explain {finding}`)"),
+            "  finding   ",
+            "",
+            columns,
+        )?;
+    }
+    output.flush()
+}
+
+/// Whether it was reached, in a line.
+pub(super) fn result(output: &mut Output, backend: Backend, outcome: &Outcome) -> io::Result<()> {
+    let on = match backend {
+        Backend::Kernel(_) => "on the kernel",
+        Backend::Simulator => "in the simulator",
+    };
+    let reached = if outcome.reached() {
+        output.paint.text(Style::Bold, "reached")
+    } else {
+        output.paint.text(Style::Alarm, "not reached")
+    };
+    writeln!(output, "{reached} {on} after {}", seconds(outcome.elapsed))?;
+    if let Some(why) = &outcome.stopped {
+        let columns = output.text_columns();
+        print_paragraph(output, why, "  ", "  ", columns)?;
+    }
+    verdicts(output, &outcome.verdicts)
+}

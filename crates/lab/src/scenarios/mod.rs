@@ -1,0 +1,21 @@
+//! The scenarios, a file a group. To add one, write its constant and put it into the list of its group.
+
+mod faults;
+mod losses;
+mod paths;
+mod states;
+
+use crate::scenario::{Scenario, Setting};
+
+/// All groups in the order in which they are listed.
+pub(crate) const ALL: [&[Scenario]; 4] = [states::ALL, paths::ALL, losses::ALL, faults::ALL];
+
+/// Where servers listen.
+const PORT: u16 = 80;
+
+const ORPHAN_RETRIES: Setting = Setting {
+    name: "tcp_orphan_retries",
+    value: "0",
+    usual: "0, which acts as 8",
+    why: "how often a FIN is sent again once the program is gone",
+};

@@ -1,0 +1,12 @@
+//! Where real sockets play: a network namespace that nobody else has.
+//!
+//! Nothing is mounted and nothing has a name, so the kernel takes all of it away with the process, however that ends.
+
+mod device;
+mod namespace;
+mod privilege;
+pub(crate) mod sysctl;
+
+pub(crate) use device::Tun;
+pub(crate) use namespace::Namespace;
+pub use privilege::{Privilege, prepare};
