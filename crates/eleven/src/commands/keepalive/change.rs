@@ -102,7 +102,7 @@ mod tests {
             (change.enabled, change.idle_s, change.interval_s, change.probes, change.user_timeout_ms),
             (Some(true), Some(120), Some(10), Some(3), Some(30_000))
         );
-        assert_eq!(sentence(&change), "keepalive on, time 120 s, interval 10 s, 3 probes, user timeout 30s");
+        assert_eq!(sentence(&change), "keepalive on, time 120 s, interval 10 s, 3 probes, user timeout 30 s");
         assert_eq!(wanted(&args(&[], None)).unwrap(), None);
         for word in ["time", "time=0", "time=32768", "time=1.5s", "probes=128", "probes=x", "tme=3"] {
             assert!(wanted(&args(&[word], None)).is_err(), "{word}");

@@ -195,7 +195,7 @@ fn cell(row: &Row, index: usize) -> String {
     let socket = &row.socket;
     let timers = row.timers();
     let keepalive = timers.map(|timers| timers.keepalive);
-    let seconds = |time: Option<u32>| time.map_or_else(|| "?".to_owned(), |time| format!("{time}s"));
+    let seconds = |time: Option<u32>| time.map_or_else(|| "?".to_owned(), |time| format!("{time} s"));
     match index {
         0 => socket.state.to_string(),
         1 => text::endpoint(socket.local_address, socket.local_port),
