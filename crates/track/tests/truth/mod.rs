@@ -171,12 +171,7 @@ fn wire_path(outcome: &Outcome, captured: &[Captured<'_>], host: usize) -> Vec<V
             // Text is sent only by who is open, even if its program has called CLOSE before that.
             if state == State::FinWait1 && !fin_sent && text && !flags.contains(Flags::SYN) {
                 opened = true;
-                push(
-                    &mut life,
-                    wire(state, flags.contains(Flags::FIN), false, true),
-                    Why::Sent(number),
-                    index,
-                );
+                push(&mut life, wire(state, false, false, true), Why::Sent(number), index);
             }
             if flags.contains(Flags::FIN) && !fin_sent {
                 fin_sent = true;
