@@ -45,8 +45,9 @@
 //! - **Passing states.** Whether FIN_WAIT2 or CLOSING lies between FIN_WAIT1 and TIME_WAIT depends on which of two segments
 //!   arrived first, and the end sends the same in both. Only a capture at the end's own host shows it. Nor does ESTABLISHED
 //!   show between SYN_RECV and CLOSE_WAIT: the FIN may have been the first segment that arrived. And an ACK of nothing but the
-//!   SYN shows neither SYN_RECV nor ESTABLISHED: the one questions with it what the other answers with it. As little does the
-//!   ACK of the peer's FIN show CLOSING or TIME_WAIT.
+//!   SYN shows neither SYN_RECV nor ESTABLISHED: the one questions with it what the other answers with it; nor does a SYN+ACK,
+//!   where both opened and the two may have crossed. As little does the ACK of the peer's FIN show CLOSING or TIME_WAIT. Text
+//!   does show ESTABLISHED, also where the FIN comes with it.
 //! - TIME_WAIT and CLOSED differ by a timer: [`Settings::time_wait`] after the last segment the end is
 //!   [assumed](Assumption::TimeWaitOver) to be CLOSED.
 //!
@@ -74,6 +75,7 @@ mod note;
 mod numbers;
 mod path;
 mod provenance;
+mod report;
 mod rtt;
 mod seen;
 mod settings;
@@ -94,10 +96,11 @@ pub use fuzz::try_any_bytes;
 pub use note::{Note, Notes};
 pub use path::Step;
 pub use provenance::{Assumption, Inference, Provenance};
+pub use report::{Report, Reported};
 pub use rtt::RoundTrips;
 pub use settings::{Checksums, Settings};
 pub use shards::Shards;
 pub use sighting::{Side, Sighting};
-pub use tracker::{Report, Reported, Totals, Tracker};
+pub use tracker::{Totals, Tracker};
 pub use verdict::Verdict;
 pub use wireshark::Completeness;
