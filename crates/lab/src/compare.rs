@@ -68,10 +68,12 @@ struct Explanation {
     /// In which scenario; empty: in any.
     scenario: &'static str,
     why: &'static str,
+    /// Whether it explains what the kernel and the endpoint did.
+    covers: fn(&str, &str) -> bool,
 }
 
-const WINDOW: &str = "RFC 9293 §3.8.6 leaves the window to the receiver. Linux rounds what it offers in a SYN down to whole \
-                      segments (tcp_select_initial_window, net/ipv4/tcp_output.c); the endpoint offers what it has.";
+const UNIT: &str = "RFC 7323 §2.4 has a window told in units. Linux rounds up to a whole one (__tcp_select_window, \
+                    net/ipv4/tcp_output.c), the endpoint only where it has memory for it: they are one unit apart.";
 const TIMEOUT: &str = "RFC 9293 §3.8.3 allows a count of retransmissions or a time. Linux takes the number as a time, as long \
                        as so many doublings of 200 ms take (retransmits_timed_out, net/ipv4/tcp_timer.c), within which \
                        a loss probe makes room for one more; the endpoint counts.";
@@ -80,17 +82,24 @@ const PINGPONG: &str = "RFC 1122 §4.2.3.2 lets an ACK wait for up to 500 ms. Li
 const RACE: &str = "The SYN is sent again after a second at one host, the SYN+ACK at the other (RFC 6298 §2.1): which comes \
                     first is chance, and the second is not sent any more if the first has ended it.";
 
+const ANYTHING: fn(&str, &str) -> bool = |_, _| true;
+
 const EXPLANATIONS: &[Explanation] = &[
-    Explanation { aspect: Aspect::Windows, scenario: "", why: WINDOW },
-    Explanation { aspect: Aspect::Segments, scenario: "three-segment-close", why: PINGPONG },
-    Explanation { aspect: Aspect::Rows, scenario: "three-segment-close", why: PINGPONG },
-    Explanation { aspect: Aspect::Segments, scenario: "lost-syn-ack", why: RACE },
-    Explanation { aspect: Aspect::Rows, scenario: "lost-syn-ack", why: RACE },
-    Explanation { aspect: Aspect::Intervals, scenario: "lost-syn-ack", why: RACE },
-    Explanation { aspect: Aspect::Rows, scenario: "lost-all-data", why: TIMEOUT },
-    Explanation { aspect: Aspect::Segments, scenario: "lost-all-data", why: TIMEOUT },
-    Explanation { aspect: Aspect::Rows, scenario: "lost-all-fins", why: TIMEOUT },
-    Explanation { aspect: Aspect::Segments, scenario: "lost-all-fins", why: TIMEOUT },
+    Explanation { aspect: Aspect::Windows, scenario: "", why: UNIT, covers: is_a_unit_apart },
+    Explanation {
+        aspect: Aspect::Segments,
+        scenario: "three-segment-close",
+        why: PINGPONG,
+        covers: ANYTHING,
+    },
+    Explanation { aspect: Aspect::Rows, scenario: "three-segment-close", why: PINGPONG, covers: ANYTHING },
+    Explanation { aspect: Aspect::Segments, scenario: "lost-syn-ack", why: RACE, covers: ANYTHING },
+    Explanation { aspect: Aspect::Rows, scenario: "lost-syn-ack", why: RACE, covers: ANYTHING },
+    Explanation { aspect: Aspect::Intervals, scenario: "lost-syn-ack", why: RACE, covers: ANYTHING },
+    Explanation { aspect: Aspect::Rows, scenario: "lost-all-data", why: TIMEOUT, covers: ANYTHING },
+    Explanation { aspect: Aspect::Segments, scenario: "lost-all-data", why: TIMEOUT, covers: ANYTHING },
+    Explanation { aspect: Aspect::Rows, scenario: "lost-all-fins", why: TIMEOUT, covers: ANYTHING },
+    Explanation { aspect: Aspect::Segments, scenario: "lost-all-fins", why: TIMEOUT, covers: ANYTHING },
 ];
 
 /// Everything in which the endpoint was unlike the kernel.
@@ -99,8 +108,11 @@ pub fn compare(kernel: &Outcome, endpoint: &Outcome) -> Vec<Difference> {
     let name = kernel.scenario.name;
     let mut differ = |aspect, kernel: String, endpoint: String| {
         if kernel != endpoint {
-            let known =
-                |it: &&Explanation| it.aspect == aspect && (it.scenario.is_empty() || it.scenario == name);
+            let known = |it: &&Explanation| {
+                it.aspect == aspect
+                    && (it.scenario.is_empty() || it.scenario == name)
+                    && (it.covers)(&kernel, &endpoint)
+            };
             let explanation = EXPLANATIONS.iter().find(known).map(|it| it.why);
             differences.push(Difference { aspect, kernel, endpoint, explanation });
         }
@@ -213,12 +225,24 @@ fn options(sent: &[&PassageRecord]) -> String {
     syn.unwrap_or_default()
 }
 
+/// The windows that were announced, each once as long as it stayed. A reset announces none.
 fn windows(sent: &[&PassageRecord]) -> String {
-    let window = |passage: &&PassageRecord| passage.segment(|segment| segment.window);
-    let syn = |passage: &&&PassageRecord| {
-        passage.segment(|segment| segment.flags.contains(Flags::SYN)) == Some(true)
+    let window = |passage: &&PassageRecord| {
+        let of_segment =
+            |segment: &Segment<'_>| (!segment.flags.contains(Flags::RST)).then_some(segment.window);
+        passage.segment(of_segment).flatten()
     };
-    sent.iter().find(syn).and_then(window).map_or_else(String::new, |window| format!("of the SYN: {window}"))
+    let mut windows: Vec<String> = sent.iter().filter_map(window).map(|window| window.to_string()).collect();
+    windows.dedup();
+    windows.join(", ")
+}
+
+/// Whether lists of windows differ by one at the most.
+fn is_a_unit_apart(kernel: &str, endpoint: &str) -> bool {
+    let numbers =
+        |list: &str| -> Vec<u32> { list.split(", ").filter_map(|word| word.parse().ok()).collect() };
+    let (kernel, endpoint) = (numbers(kernel), numbers(endpoint));
+    kernel.len() == endpoint.len() && kernel.iter().zip(&endpoint).all(|(k, e)| k.abs_diff(*e) <= 1)
 }
 
 /// A repetition may come so much earlier or later than the other's: kernels count in jiffies, and the machine is shared.
