@@ -1,0 +1,3 @@
+//! What makes trouble on real hosts, each with the finding that it is, a file an idea.
+
+pub(super) mod listening;
