@@ -8,7 +8,8 @@ mod states;
 use crate::scenario::{Scenario, Setting};
 
 /// All groups in the order in which they are listed, some in parts.
-pub(crate) const ALL: [&[Scenario]; 4] = [states::ALL, paths::ALL, losses::ALL, faults::listening::ALL];
+pub(crate) const ALL: [&[Scenario]; 5] =
+    [states::ALL, paths::ALL, losses::ALL, faults::listening::ALL, faults::ports::ALL];
 
 /// Where servers listen.
 const PORT: u16 = 80;

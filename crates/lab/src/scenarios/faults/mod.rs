@@ -1,3 +1,4 @@
 //! What makes trouble on real hosts, each with the finding that it is, a file an idea.
 
 pub(super) mod listening;
+pub(super) mod ports;
