@@ -8,8 +8,8 @@ mod states;
 use crate::scenario::{Scenario, Setting};
 
 /// All groups in the order in which they are listed, some in parts.
-pub(crate) const ALL: [&[Scenario]; 5] =
-    [states::ALL, paths::ALL, losses::ALL, faults::listening::ALL, faults::ports::ALL];
+pub(crate) const ALL: [&[Scenario]; 6] =
+    [states::ALL, paths::ALL, losses::ALL, faults::listening::ALL, faults::ports::ALL, faults::leaks::ALL];
 
 /// Where servers listen.
 const PORT: u16 = 80;
