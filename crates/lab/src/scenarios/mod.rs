@@ -8,8 +8,15 @@ mod states;
 use crate::scenario::{Scenario, Setting};
 
 /// All groups in the order in which they are listed, some in parts.
-pub(crate) const ALL: [&[Scenario]; 6] =
-    [states::ALL, paths::ALL, losses::ALL, faults::listening::ALL, faults::ports::ALL, faults::leaks::ALL];
+pub(crate) const ALL: [&[Scenario]; 7] = [
+    states::ALL,
+    paths::ALL,
+    losses::ALL,
+    faults::listening::ALL,
+    faults::ports::ALL,
+    faults::leaks::ALL,
+    faults::half_open::ALL,
+];
 
 /// Where servers listen.
 const PORT: u16 = 80;
