@@ -8,7 +8,7 @@ mod states;
 use crate::scenario::{Scenario, Setting};
 
 /// All groups in the order in which they are listed, some in parts.
-pub(crate) const ALL: [&[Scenario]; 7] = [
+pub(crate) const ALL: [&[Scenario]; 8] = [
     states::ALL,
     paths::ALL,
     losses::ALL,
@@ -16,6 +16,7 @@ pub(crate) const ALL: [&[Scenario]; 7] = [
     faults::ports::ALL,
     faults::leaks::ALL,
     faults::half_open::ALL,
+    faults::heartbeats::ALL,
 ];
 
 /// Where servers listen.

@@ -1,6 +1,7 @@
 //! What makes trouble on real hosts, each with the finding that it is, a file an idea.
 
 pub(super) mod half_open;
+pub(super) mod heartbeats;
 pub(super) mod leaks;
 pub(super) mod listening;
 pub(super) mod ports;
