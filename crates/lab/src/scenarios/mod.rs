@@ -8,7 +8,7 @@ mod states;
 use crate::scenario::{Scenario, Setting};
 
 /// All groups in the order in which they are listed, some in parts.
-pub(crate) const ALL: [&[Scenario]; 8] = [
+pub(crate) const ALL: [&[Scenario]; 9] = [
     states::ALL,
     paths::ALL,
     losses::ALL,
@@ -17,6 +17,7 @@ pub(crate) const ALL: [&[Scenario]; 8] = [
     faults::leaks::ALL,
     faults::half_open::ALL,
     faults::heartbeats::ALL,
+    faults::windows::ALL,
 ];
 
 /// Where servers listen.

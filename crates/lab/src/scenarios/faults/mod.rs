@@ -5,3 +5,4 @@ pub(super) mod heartbeats;
 pub(super) mod leaks;
 pub(super) mod listening;
 pub(super) mod ports;
+pub(super) mod windows;
