@@ -8,7 +8,7 @@ mod states;
 use crate::scenario::{Scenario, Setting};
 
 /// All groups in the order in which they are listed, some in parts.
-pub(crate) const ALL: [&[Scenario]; 9] = [
+pub(crate) const ALL: [&[Scenario]; 10] = [
     states::ALL,
     paths::ALL,
     losses::ALL,
@@ -18,6 +18,7 @@ pub(crate) const ALL: [&[Scenario]; 9] = [
     faults::half_open::ALL,
     faults::heartbeats::ALL,
     faults::windows::ALL,
+    faults::path::ALL,
 ];
 
 /// Where servers listen.

@@ -4,5 +4,6 @@ pub(super) mod half_open;
 pub(super) mod heartbeats;
 pub(super) mod leaks;
 pub(super) mod listening;
+pub(super) mod path;
 pub(super) mod ports;
 pub(super) mod windows;
