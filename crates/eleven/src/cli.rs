@@ -326,6 +326,8 @@ pub enum LabCommand {
     Run(LabRunArgs),
     /// Play a scenario, hold it, and open a shell inside its namespace.
     Shell(LabShellArgs),
+    /// Play scenarios on the kernel and on the endpoint, and list what differs.
+    Compare(LabCompareArgs),
 }
 
 /// Options of `eleven lab list`.
@@ -382,6 +384,14 @@ pub struct LabShellArgs {
     /// Set a sysctl of the namespace, or a number of the scenario's own.
     #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
     pub set: Vec<(String, String)>,
+}
+
+/// Options of `eleven lab compare`.
+#[derive(Args, Debug)]
+pub struct LabCompareArgs {
+    /// The scenarios; all paths and losses when left out.
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {

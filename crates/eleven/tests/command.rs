@@ -7,6 +7,7 @@ mod bad_input;
 mod contract;
 mod filters;
 mod help;
+mod lab;
 mod snapshot_diff;
 mod summary;
 mod support;

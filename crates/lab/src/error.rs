@@ -16,7 +16,7 @@ pub enum LabError {
         hint: &'static str,
     },
     /// The namespace has no TUN device.
-    #[error("no TUN device can be made: {source}; `modprobe tun` may load it, and `--simulate` needs none")]
+    #[error("no TUN device can be made: {source}; {}, and `--simulate` needs none", device_hint(source))]
     NoDevice {
         /// The system's answer.
         source: io::Error,
@@ -77,6 +77,14 @@ pub enum LabError {
         /// The system's answer.
         source: io::Error,
     },
+}
+
+fn device_hint(error: &io::Error) -> &'static str {
+    if error.kind() == io::ErrorKind::PermissionDenied {
+        "/dev/net/tun is not open to this user, which root may change (`chmod 666 /dev/net/tun`, as most hosts have it)"
+    } else {
+        "`modprobe tun` may load it"
+    }
 }
 
 fn suggestion(near: &[String]) -> String {

@@ -13,10 +13,12 @@
 //! - [`host`]: hosts and their sockets; [`wire`]: what lies between them;
 //! - [`evidence`] and [`promise`]: what was seen, and what it keeps;
 //! - [`run`]: plays a scenario and tells what came of it;
-//! - [`ladder`]: draws it.
+//! - [`ladder`]: draws it;
+//! - [`compare`]: where the endpoint is unlike the kernel.
 
 mod capture;
 mod clock;
+pub mod compare;
 mod error;
 pub mod evidence;
 pub mod host;

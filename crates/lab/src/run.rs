@@ -47,6 +47,8 @@ pub struct Options {
     pub settings: Vec<(String, String)>,
     /// What the capture is written to.
     pub capture: Option<Sink>,
+    /// How long a packet of the simulator is under way.
+    pub delay: Duration,
     /// Becomes true when the user interrupts.
     pub interrupt: Arc<AtomicBool>,
     /// Who follows.
@@ -62,6 +64,7 @@ impl Options {
             backend,
             settings: Vec::new(),
             capture: None,
+            delay: SIMULATED_DELAY,
             interrupt: Arc::default(),
             observer: Box::new(()),
             afterwards: None,
@@ -82,6 +85,8 @@ pub struct Outcome {
     pub elapsed: Duration,
     /// The settings it was played with.
     pub settings: Vec<(String, String)>,
+    /// The values of a kernel's other sysctls that the endpoint knows too.
+    pub sysctls: Vec<(String, String)>,
     /// What was seen.
     pub evidence: Evidence,
 }
@@ -141,7 +146,7 @@ fn play(scenario: &'static Scenario, options: Options) -> Result<Outcome, Stop> 
         Backend::Simulator => {
             let clock = Clock::simulated();
             let endpoint = EndpointHost::new(SUBJECT, clock.now());
-            Lab::new(Box::new(endpoint), parts(clock, SIMULATED_DELAY, None))?
+            Lab::new(Box::new(endpoint), parts(clock, options.delay, None))?
         }
     };
     let played = (scenario.play)(&mut lab);
@@ -160,9 +165,10 @@ fn play(scenario: &'static Scenario, options: Options) -> Result<Outcome, Stop> 
     if let Some(afterwards) = options.afterwards {
         afterwards(&mut lab, &verdicts)?;
     }
+    let sysctls = if is_kernel { crate::stage::sysctl::read_all(&SETTING_NAMES) } else { Vec::new() };
     let (evidence, end) = lab.finish();
     end?;
-    Ok(Outcome { scenario, verdicts, stopped, elapsed, settings, evidence })
+    Ok(Outcome { scenario, verdicts, stopped, elapsed, settings, sysctls, evidence })
 }
 
 /// How long a packet of the simulator is under way.

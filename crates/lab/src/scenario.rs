@@ -119,5 +119,11 @@ pub(crate) fn near<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Vec<
         })
         .collect();
     found.sort_unstable();
-    found.into_iter().take(3).map(|(_, name)| name.to_owned()).collect()
+    let best = found.first().map_or(0, |(distance, _)| *distance);
+    found
+        .into_iter()
+        .take_while(|(distance, _)| *distance == best)
+        .take(3)
+        .map(|(_, name)| name.to_owned())
+        .collect()
 }

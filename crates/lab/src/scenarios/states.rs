@@ -329,7 +329,8 @@ const CLOSING: Scenario = Scenario {
         lab.wait_state(SUBJECT, FinWait1)?;
         lab.step("the peer closes too: its FIN crosses the subject's");
         lab.close(peer)?;
-        lab.wait_state(SUBJECT, Closing)
+        lab.wait_state(SUBJECT, Closing)?;
+        lab.wait_state(PEER, FinWait2)
     },
 };
 

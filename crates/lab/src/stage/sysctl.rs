@@ -25,6 +25,13 @@ pub(crate) fn write(name: &str, value: &str) -> Result<(), LabError> {
     fs::write(path, value).map_err(|error| failed(error.to_string()))
 }
 
+/// The values of those of these names that the kernel has; secrets are left out.
+pub(crate) fn read_all(names: &[&str]) -> Vec<(String, String)> {
+    let public = names.iter().filter(|name| !name.ends_with("_key"));
+    let read = |name: &&str| Some(((*name).to_owned(), eleven_linux::proc::sysctl::read(&full_name(name))?));
+    public.filter_map(read).collect()
+}
+
 /// Whether the kernel has one of this name.
 pub(crate) fn exists(name: &str) -> bool {
     path(&full_name(name)).is_some_and(|path| path.exists())

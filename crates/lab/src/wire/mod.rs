@@ -127,7 +127,7 @@ impl Wire {
         self.fault(from, pattern, Action::Repeat, 0, 1)
     }
 
-    /// The next segment that has the pattern arrives, and [`release`](Self::release) sends it once more: an old duplicate.
+    /// The next segment that has the pattern arrives, and [`Lab::release`](crate::Lab::release) sends it once more: an old duplicate.
     pub fn keep_copy(&mut self, from: HostId, pattern: Pattern) -> FaultId {
         self.fault(from, pattern, Action::Copy, 0, 1)
     }

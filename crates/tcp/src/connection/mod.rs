@@ -262,6 +262,8 @@ struct Program {
     wants_room: bool,
     /// Text follows as soon as the connection is open.
     text_follows: bool,
+    /// It has been told of the end of file.
+    knows_end: bool,
 }
 
 impl Connection {
@@ -444,6 +446,16 @@ impl Connection {
     /// Whether the peer has sent its FIN, with everything before it.
     pub const fn peer_has_closed(&self) -> bool {
         self.receive.fin_received
+    }
+
+    /// The program has been told of the end of file.
+    pub(crate) const fn note_end_read(&mut self) {
+        self.program.knows_end = true;
+    }
+
+    /// Whether the peer has closed and the program has not been told: the last byte in Linux's receive queue.
+    pub const fn has_unread_end(&self) -> bool {
+        self.receive.fin_received && !self.program.knows_end
     }
 
     /// Whether a FIN of this side is not acknowledged: it was sent, or stands in line behind text.

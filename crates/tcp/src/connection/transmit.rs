@@ -34,6 +34,9 @@ pub(crate) struct Plan {
     whole: bool,
 }
 
+/// What timestamps take of each segment (RFC 7323 appendix A).
+const TIMESTAMPS_LENGTH: u32 = 12;
+
 impl Connection {
     /// The next segment to send, or `None` if there is nothing to send now.
     ///
@@ -475,6 +478,16 @@ impl Connection {
         u32::from(self.send.peer_mss.min(path).min(own)).saturating_sub(self.options_len()).max(8)
     }
 
+    /// The window of a SYN, which is not scaled (RFC 7323 §2.2). Linux offers whole segments
+    /// (`tcp_select_initial_window`), in answer to a SYN without room for timestamps in each.
+    fn window_of_syn(&self) -> u16 {
+        let free = self.text_in.free().min(u32::from(u16::MAX));
+        let stamps = if self.agreed.passive && self.agreed.timestamps { TIMESTAMPS_LENGTH } else { 0 };
+        let segment = u32::from(self.advertised_mss()).saturating_sub(stamps).max(1);
+        let rounds = self.policy.is_linux() && free > segment;
+        (if rounds { free - free % segment } else { free }) as u16
+    }
+
     #[inline]
     fn build(&mut self, now: Instant, plan: Plan) -> Transmit<'_> {
         let handshake = plan.flags.contains(Flags::SYN);
@@ -488,8 +501,7 @@ impl Connection {
             self.acknowledged_all();
         }
         let window = if handshake {
-            // The window of a SYN is not scaled (RFC 7323 §2.2).
-            self.text_in.free().min(u32::from(u16::MAX)) as u16
+            self.window_of_syn()
         } else if self.receive.fin_received {
             let announced = self.receive.edge.offset_from(self.receive.next).max(self.text_in.free());
             (announced >> self.agreed.receive_scale).min(u32::from(u16::MAX)) as u16

@@ -2,7 +2,7 @@
 
 use core::net::{IpAddr, SocketAddr};
 
-use super::{Descriptor, Errno, Kind, Sockets, number_of};
+use super::{Descriptor, Errno, Kind, Socket, Sockets, number_of};
 use crate::listener::{ListenerOptions, SynCookies};
 use crate::{FourTuple, Policy, State};
 
@@ -16,7 +16,7 @@ impl Sockets {
         // Linux's queue holds one more than it is told.
         let backlog = u32::try_from(backlog).unwrap_or(self.settings.backlog).min(self.settings.backlog) + 1;
         if let Kind::Listening(id) = socket.kind {
-            let policy = unlimited(&socket.policy);
+            let policy = of_listener(socket);
             let syn_backlog = self.syn_backlog(backlog);
             self.demux.change_listener(id, &policy, |options| {
                 (options.backlog, options.syn_backlog) = (backlog, syn_backlog);
@@ -40,7 +40,7 @@ impl Sockets {
             // TFO_SERVER_WO_SOCKOPT1: every listener does it.
             fast_open: socket.choices.fast_open.or((self.settings.fast_open & 0x400 != 0).then_some(backlog)),
         };
-        self.demux.set_policy(&unlimited(&socket.policy));
+        self.demux.set_policy(&of_listener(socket));
         let id = self.demux.listen(local, options)?;
         self.socket_mut(descriptor)?.kind = Kind::Listening(id);
         Ok(())
@@ -67,7 +67,7 @@ impl Sockets {
     pub fn accept(&mut self, descriptor: Descriptor) -> Result<(Descriptor, SocketAddr), Errno> {
         let socket = self.socket_of(descriptor)?;
         let Kind::Listening(listener) = socket.kind else { return Err(Errno::Invalid) };
-        let (v6, choices) = (socket.v6, socket.choices.clone());
+        let (v6, choices, numbers) = (socket.v6, socket.choices.clone(), socket.policy.keepalive);
         let id = self.demux.accept(listener).ok_or(Errno::WouldBlock)?;
         let pair = self.demux.connection(id).map_or(FourTuple::UNSPECIFIED, crate::Connection::pair);
         let mut accepted = self.fresh(v6);
@@ -84,8 +84,11 @@ impl Sockets {
         let now = self.now;
         let _ = self.demux.call(id, |connection| {
             connection.set_cork(corked);
-            // The sysctls tell the times, and the socket whether.
-            connection.set_keepalive(now, keepalive);
+            connection.policy_mut().keepalive = numbers;
+            // The policy may have the numbers (the sysctls): it is the socket's option that turns it on.
+            if keepalive || connection.policy().keepalive.is_some() {
+                connection.set_keepalive(now, keepalive);
+            }
             Ok(())
         });
         self.work();
@@ -162,8 +165,10 @@ impl Sockets {
         };
         let _ = self.demux.call(id, |connection| {
             connection.set_cork(cork);
-            // The sysctls tell the times, and the socket whether.
-            connection.set_keepalive(now, keepalive);
+            // The policy may have the numbers (the sysctls): it is the socket's option that turns it on.
+            if keepalive || connection.policy().keepalive.is_some() {
+                connection.set_keepalive(now, keepalive);
+            }
             Ok(())
         });
         self.socket_mut(descriptor)?.kind = Kind::Connection(id);
@@ -193,6 +198,12 @@ impl Sockets {
 /// The send buffer of a socket is looked after here ([`Sockets::send`]).
 pub(super) fn unlimited(policy: &Policy) -> Policy {
     Policy { send_buffer: u32::MAX, ..policy.clone() }
+}
+
+/// The policy of the connections that a listener opens: nobody has set an option of them before they are accepted.
+pub(super) fn of_listener(socket: &Socket) -> Policy {
+    let keepalive = socket.policy.keepalive.filter(|_| socket.choices.keepalive);
+    Policy { keepalive, ..unlimited(&socket.policy) }
 }
 
 /// An IPv4 address in the clothes of IPv6 is one of IPv4.

@@ -202,7 +202,7 @@ impl Sockets {
         match socket.kind {
             Kind::New | Kind::Deferred(_) => {}
             Kind::Listening(id) => {
-                let (policy, choices) = (super::opening::unlimited(&socket.policy), socket.choices.clone());
+                let (policy, choices) = (super::opening::of_listener(socket), socket.choices.clone());
                 self.demux.change_listener(id, &policy, |options| {
                     options.fast_open = choices.fast_open.or(options.fast_open);
                     options.defer_accept = choices.defer_accept;

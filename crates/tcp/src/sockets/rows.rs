@@ -88,7 +88,7 @@ fn row_of(connection: &Connection) -> SocketRow {
     SocketRow {
         pair: connection.pair(),
         state,
-        receive_queue: connection.readable() + u32::from(connection.peer_has_closed()),
+        receive_queue: connection.readable() + u32::from(connection.has_unread_end()),
         send_queue: connection.unacknowledged() + u32::from(connection.has_pending_fin()) + u32::from(syn),
         timer,
         retransmits: match timer {

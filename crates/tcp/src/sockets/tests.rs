@@ -150,22 +150,33 @@ fn settings_are_those_of_linux() {
     assert!(settings.set("tcp_rmem", "4096").is_err());
 }
 
-/// `tcp_keepalive_time` and its like switch nothing on.
 #[test]
-fn keepalive_is_for_sockets_that_ask_for_it() {
-    let mut pair = Pair::new();
-    let (idle, _) = pair.open();
-    pair.client.settings_mut().set("tcp_keepalive_time", "1").unwrap();
-    let asked = pair.client.socket(false);
-    pair.client.set_option(asked, 1, 9, &1_i32.to_ne_bytes()).unwrap();
-    let silent = pair.client.socket(false);
-    for socket in [asked, silent] {
-        assert_eq!(pair.client.connect(socket, SERVER.parse().unwrap()), Err(Errno::InProgress));
-        pair.carry();
+fn sysctls_alone_turn_no_keepalive_on() {
+    use crate::State;
+    use crate::connection::RunningTimer;
+
+    for on in [false, true] {
+        let mut settings = Settings::default();
+        settings.set("tcp_keepalive_time", "5").unwrap();
+        let mut sockets = Sockets::new(settings);
+        let listener = sockets.socket(false);
+        sockets.bind(listener, "192.168.0.1:80".parse().unwrap()).unwrap();
+        sockets.listen(listener, 1).unwrap();
+        let client = sockets.socket(false);
+        let value = i32::from(on).to_ne_bytes();
+        sockets
+            .set_option(client, constants::level::SOCKET, constants::socket::SO_KEEPALIVE, &value)
+            .unwrap();
+        assert_eq!(sockets.connect(client, "192.168.0.1:80".parse().unwrap()), Err(Errno::InProgress));
+        while let Some(departure) = sockets.take_packet() {
+            sockets.receive_packet(&departure.packet);
+        }
+        let timer = sockets.connection_of(client).unwrap().running_timer().map(|(timer, _)| timer);
+        assert_eq!(timer, on.then_some(RunningTimer::Keepalive));
+        let mut states: Vec<State> = sockets.rows().iter().map(|row| row.state).collect();
+        states.sort_unstable();
+        assert_eq!(states, [State::Established, State::Established, State::Listen]);
     }
-    let timer = |socket| pair.client.connection_of(socket).and_then(crate::Connection::running_timer);
-    assert_eq!((timer(idle), timer(silent)), (None, None));
-    assert_eq!(timer(asked).map(|(_, at)| at), Some(Instant::from_secs(1)));
 }
 
 mod ports {

@@ -155,6 +155,9 @@ impl Sockets {
             return Ok(out);
         }
         if connection.peer_has_closed() {
+            if !peek {
+                self.with_connection(descriptor, crate::Connection::note_end_read);
+            }
             return Ok(Vec::new());
         }
         let closed = connection.state() == State::Closed;

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 
 use anyhow::Context as _;
@@ -57,6 +57,31 @@ pub(super) fn run(global: &Global, args: &LabRunArgs) -> anyhow::Result<()> {
     view.finish()
 }
 
+/// Does something with each scenario, several at a time; what came of it, in the order of the list.
+pub(super) fn at_once<T: Send>(
+    scenarios: &[&'static Scenario],
+    interrupt: &AtomicBool,
+    play: impl Fn(&'static Scenario) -> Result<T, Stop> + Sync,
+) -> Vec<Result<T, Stop>> {
+    let next = AtomicUsize::new(0);
+    let results: Vec<Mutex<Option<Result<T, Stop>>>> = scenarios.iter().map(|_| Mutex::new(None)).collect();
+    thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                while !interrupt.load(Ordering::Relaxed) {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(scenario) = scenarios.get(index) else { return };
+                    *results[index].lock().unwrap_or_else(PoisonError::into_inner) = Some(play(scenario));
+                }
+            });
+        }
+    });
+    let played =
+        results.into_iter().map(|result| result.into_inner().unwrap_or_else(PoisonError::into_inner));
+    // What nobody has come to any more was interrupted.
+    played.map(|result| result.unwrap_or(Err(Stop::Interrupted))).collect()
+}
+
 /// What is to be played, and by whom next.
 struct Jobs<'a> {
     scenarios: &'a [&'static Scenario],
@@ -100,6 +125,8 @@ struct View {
     reached: usize,
     skipped: usize,
     missed: Vec<&'static str>,
+    /// Why something was skipped, as it was said last.
+    said: Option<String>,
 }
 
 enum Out {
@@ -116,7 +143,7 @@ impl View {
             Format::Json | Format::Ndjson => Out::Json(JsonRecords::new(output, global.format)),
             Format::Csv => Out::Csv(Box::new(CsvRecords::new(output, Record::HEADING)?)),
         };
-        Ok(Self { out, backend, reached: 0, skipped: 0, missed: Vec::new() })
+        Ok(Self { out, backend, reached: 0, skipped: 0, missed: Vec::new(), said: None })
     }
 
     fn follow(
@@ -176,7 +203,13 @@ impl View {
     fn skip(&mut self, scenario: &'static Scenario, why: &str) -> anyhow::Result<()> {
         self.skipped += 1;
         match &mut self.out {
-            Out::Table(output) => writeln!(output, "- {:<32} skipped: {why}", scenario.name)?,
+            Out::Table(output) => {
+                if self.said.as_deref() != Some(why) {
+                    note(why);
+                    self.said = Some(why.to_owned());
+                }
+                writeln!(output, "- {:<32} {:<7} {:>10}", scenario.name, scenario.group.as_str(), "skipped")?;
+            }
             out => out.record(&Record::skipped(scenario, self.backend, Some(why.to_owned())))?,
         }
         Ok(())
@@ -220,9 +253,6 @@ fn is_missing(error: &eleven_lab::LabError) -> bool {
 fn skip_all(global: &Global, error: &anyhow::Error) -> anyhow::Result<()> {
     let why = error.to_string();
     let mut view = View::new(global, Backend::Kernel(eleven_lab::Privilege::Own))?;
-    if let Out::Table(_) = view.out {
-        note(&why);
-    }
     for scenario in all() {
         view.skip(scenario, &why)?;
     }

@@ -1,6 +1,7 @@
 //! `eleven lab`: kernel sockets in chosen states.
 
 mod all;
+mod compare;
 mod diagram;
 mod hold;
 mod list;
@@ -26,6 +27,7 @@ pub(super) fn run(global: &Global, args: &LabArgs) -> anyhow::Result<()> {
         LabCommand::Run(args) if args.all => all::run(global, args),
         LabCommand::Run(args) => run::run(global, args),
         LabCommand::Shell(args) => shell::run(global, args),
+        LabCommand::Compare(args) => compare::run(global, args),
     }
 }
 

@@ -76,10 +76,10 @@ fn observer(
     scenario: &'static Scenario,
 ) -> anyhow::Result<Box<dyn Observer>> {
     let output = Output::open(global)?;
-    Ok(match (output.format, output.columns) {
-        (Format::Table, Some(_)) => Box::new(Screen::new(output, scenario, args.step)),
-        (Format::Table, None) => Box::new(Log::new(output, scenario, args.step)),
-        _ => Box::new(()),
+    Ok(match output.format {
+        Format::Table if Screen::fits(&output) => Box::new(Screen::new(output, scenario, args.step)),
+        Format::Table => Box::new(Log::new(output, scenario, args.step)),
+        Format::Json | Format::Ndjson | Format::Csv => Box::new(()),
     })
 }
 

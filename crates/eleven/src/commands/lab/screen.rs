@@ -14,8 +14,12 @@ use super::{diagram, log, report};
 use crate::output::{Output, Style};
 use crate::text;
 
-/// So many events are shown.
+/// So many events are shown where there is room.
 const EVENTS: usize = 12;
+/// The diagram and what stands beside the events.
+const OTHER_LINES: usize = 18;
+/// Columns of the diagram.
+const COLUMNS: usize = 60;
 /// How long a change is shown before the next call, so that an eye can follow.
 const SHOWN: Duration = Duration::from_millis(400);
 
@@ -24,6 +28,8 @@ pub(super) struct Screen {
     output: Output,
     scenario: &'static Scenario,
     events: VecDeque<String>,
+    /// So many are shown.
+    most: usize,
     /// Lines of the last drawing, to be drawn over.
     drawn: usize,
     /// The last change that nobody has had time to see.
@@ -34,9 +40,22 @@ pub(super) struct Screen {
 }
 
 impl Screen {
+    /// Whether the terminal is large enough: what is drawn over must all be on it.
+    pub(super) fn fits(output: &Output) -> bool {
+        output.columns.is_some_and(|columns| columns >= COLUMNS) && rows() > OTHER_LINES + 3
+    }
+
     pub(super) fn new(output: Output, scenario: &'static Scenario, step: bool) -> Self {
-        let steps = step.then(Enter::quiet);
-        Self { output, scenario, events: VecDeque::new(), drawn: 0, changed: None, steps, is_over: false }
+        Self {
+            output,
+            scenario,
+            events: VecDeque::new(),
+            most: rows().saturating_sub(OTHER_LINES).min(EVENTS),
+            drawn: 0,
+            changed: None,
+            steps: step.then(Enter::quiet),
+            is_over: false,
+        }
     }
 
     fn draw(&mut self, evidence: &Evidence) {
@@ -67,6 +86,12 @@ impl Screen {
     }
 }
 
+/// Lines of the terminal.
+fn rows() -> usize {
+    let size = rustix::termios::tcgetwinsize(std::io::stdout());
+    size.map_or(0, |size| usize::from(size.ws_row))
+}
+
 /// The length of a line in bytes without colours.
 fn plain_length(line: &str) -> usize {
     let mut length = 0;
@@ -95,7 +120,7 @@ impl Observer for Screen {
                 return;
             }
             self.events.push_back(line);
-            if self.events.len() > EVENTS {
+            if self.events.len() > self.most {
                 self.events.pop_front();
             }
         }
