@@ -1,5 +1,6 @@
 //! Reads TCP sockets from the Linux kernel: sock_diag, BPF, /proc, namespaces.
 
+pub mod act;
 pub mod bpf;
 pub mod bytecode;
 pub mod namespace;

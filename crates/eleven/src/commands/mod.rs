@@ -3,6 +3,7 @@
 mod completions;
 mod count;
 mod diff;
+mod doctor;
 mod explain;
 mod list;
 mod man;
@@ -40,7 +41,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     match dispatch(&cli) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             let usage = error.downcast_ref::<WrongUsage>();
@@ -60,7 +61,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn dispatch(cli: &Cli) -> anyhow::Result<()> {
+fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
     let global = &cli.global;
     match &cli.command {
         None => summary::run(global),
@@ -70,9 +71,11 @@ fn dispatch(cli: &Cli) -> anyhow::Result<()> {
         Some(Command::Trace(args)) => trace::run(global, args),
         Some(Command::Snapshot(args)) => snapshot::run(global, args),
         Some(Command::Diff(args)) => diff::run(global, args),
+        Some(Command::Doctor(args)) => return doctor::run(global, args),
         Some(Command::Completions(args)) => completions::run(args),
         Some(Command::Man(args)) => man::run(args),
-    }
+    }?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The command line asks for something that does not exist.

@@ -1,0 +1,3 @@
+//! Changing the kernel, as asked.
+
+pub mod sysctl;
