@@ -50,6 +50,8 @@ pub enum Confidence {
 pub enum Value {
     /// A number of things.
     Count(u64),
+    /// A number that is a name: a port, a value of a sysctl.
+    Plain(u64),
     /// A time.
     Ms(u64),
     /// A change a minute.
@@ -60,6 +62,12 @@ pub enum Value {
     Minutes(f64),
     /// A name, an address, a list of them.
     Text(String),
+}
+
+impl From<u16> for Value {
+    fn from(port: u16) -> Self {
+        Self::Plain(port.into())
+    }
 }
 
 impl From<u64> for Value {

@@ -57,7 +57,8 @@ pub struct Thresholds {
     pub path_loss: f64,
     /// The same, critical: timeouts dominate.
     pub path_loss_critical: f64,
-    /// FIN_WAIT2 that a process holds over both looks: one or two wait for an answer.
+    /// FIN_WAIT2 that a process holds over both looks: a few wait for an answer, as on the other
+    /// side a few CLOSE_WAIT work on one.
     pub fin_wait2_standing: u64,
     /// FIN_WAIT2 mini-sockets worth a word; each lives for tcp_fin_timeout.
     pub fin_wait2_orphans: u64,
@@ -104,7 +105,7 @@ impl Default for Thresholds {
             path_segments: 200,
             path_loss: 2.0,
             path_loss_critical: 10.0,
-            fin_wait2_standing: 3,
+            fin_wait2_standing: 5,
             fin_wait2_orphans: 1000,
             orphans_warning: 50.0,
             conntrack_warning: 90.0,

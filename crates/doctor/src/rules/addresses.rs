@@ -47,7 +47,7 @@ fn judge_in_use(case: &Case<'_>) -> Judgement {
             .variant("bound")
             .about(subject)
             .count(1)
-            .with("port", u64::from(bound.at.port()))
+            .with("port", bound.at.port())
             .maybe("waiting_process", holder(bound).map(|(pid, name)| format!("{name} (pid {pid})")))
             .unsure(Confidence::Likely, &[]);
         finding = fixes(case, bound, finding);
@@ -86,7 +86,7 @@ fn judge_in_use(case: &Case<'_>) -> Judgement {
                 .variant("left-over")
                 .about(subject)
                 .count(left)
-                .with("port", u64::from(port))
+                .with("port", port)
                 .number("left_over", left, "sockets")
                 .unsure(Confidence::Possible, &[]);
             findings.push(fixes(case, gone, finding));
@@ -132,7 +132,7 @@ fn judge_overlap(case: &Case<'_>) -> Judgement {
         let mut finding = Finding::new(RANGE_OVERLAP.code, Severity::Info, Responsible::Configuration)
             .about(subject)
             .count(1)
-            .with("port", u64::from(port))
+            .with("port", port)
             .with("port_range", format!("{low} {high}"))
             .with("reserved", if reserved.is_empty() { "-" } else { reserved });
         finding.fixes.extend(case.set_sysctl("reserve-port", state, "net.ipv4.ip_local_reserved_ports", &to));
@@ -170,7 +170,7 @@ fn judge_unexpected(case: &Case<'_>) -> Judgement {
         let mut finding = Finding::new(UNEXPECTED.code, Severity::Warning, Responsible::Configuration)
             .about(subject)
             .count(1)
-            .with("port", u64::from(port))
+            .with("port", port)
             .maybe("user", listener.user.as_deref())
             .unsure(Confidence::Likely, &[])
             .fix(

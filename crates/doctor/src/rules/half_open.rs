@@ -30,8 +30,8 @@ pub(super) fn is_silent(case: &Case<'_>, sample: &Sample, before: Option<&Sample
 
 fn judge(case: &Case<'_>) -> Judgement {
     let mut findings = Vec::new();
-    let mut unanswered = 0;
-    let mut missing_ends = 0;
+    let mut unanswered = 0_u64;
+    let mut missing_ends = 0_u64;
     for (sample, before) in case.suspects(Kind::Unanswered) {
         unanswered += 1;
         if !is_silent(case, sample, before) || super::path::is_black_hole(case, sample, before) {
@@ -58,7 +58,7 @@ fn judge(case: &Case<'_>) -> Judgement {
             *finding = finding.clone().number("of_this_kind", all, "connections");
         }
     }
-    Judgement::of(findings, vec![seen("unanswered", unanswered), seen("missing_ends", missing_ends as u64)])
+    Judgement::of(findings, vec![seen("unanswered", unanswered), seen("missing_ends", missing_ends)])
 }
 
 fn subject(case: &Case<'_>, sample: &Sample) -> Subject {

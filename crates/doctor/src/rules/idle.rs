@@ -44,7 +44,7 @@ fn judge_keepalive(case: &Case<'_>) -> Judgement {
                 .number("unwatched", port.unwatched, "connections")
                 .number("established", port.established, "connections")
                 .with("idle", Value::Ms(port.longest_ms))
-                .with("port", u64::from(*number))
+                .with("port", *number)
                 .maybe(
                     "keepalive_time",
                     case.sysctl(*netns, "net.ipv4.tcp_keepalive_time").map(|s| Value::Ms(s * 1000)),
@@ -104,7 +104,7 @@ fn judge_heartbeat(case: &Case<'_>) -> Judgement {
                 .number("unanswered", client.unanswered, "connections")
                 .number("close_wait", client.close_wait, "connections")
                 .number("silent_connections", client.silent, "connections")
-                .with("port", u64::from(*port))
+                .with("port", *port)
                 .unsure(Confidence::Likely, &[Missing::OtherEnd])
                 .fix(
                     "server-heartbeat",

@@ -60,7 +60,6 @@ fn judge_lossy(case: &Case<'_>) -> Judgement {
             .number("repeated", judged.repeated, "segments")
             .number("connections", path.connections, "connections")
             .maybe("worst_peer", host)
-            .with("period", if is_recent { "between the looks" } else { "since the connections began" })
             .fix("clear-this-host", case.command(*netns, "ip -s link; tc -s qdisc show"), true)
             .fix(
                 "measure-path",
@@ -70,7 +69,9 @@ fn judge_lossy(case: &Case<'_>) -> Judgement {
                 true,
             )
             .see(&["RFC 8985", "eleven explain net.ipv4.tcp_congestion_control"]);
-        if !is_recent {
+        if is_recent {
+            finding = finding.variant("recent");
+        } else {
             finding = finding.unsure(Confidence::Likely, &case.second_look());
         }
         findings.push(finding);

@@ -94,7 +94,9 @@ fn one(
     let left = available.saturating_sub(used);
     let minutes = growth.filter(|growth| *growth > 0.0).map(|growth| left as f64 / growth);
     let soon = minutes.is_some_and(|minutes| minutes <= limits.ports_minutes) && share(used) >= 50.0;
-    let severity = if share(used) >= limits.ports_critical {
+    // The next minute is no time to react in.
+    let now = soon && minutes.is_some_and(|minutes| minutes <= 1.0);
+    let severity = if share(used) >= limits.ports_critical || now {
         Severity::Critical
     } else if share(used) >= limits.ports_warning || soon {
         Severity::Warning

@@ -196,6 +196,7 @@ fn words(value: &Value, unit: Option<&'static str>, texts: &DoctorTexts) -> Stri
             let unit = unit.filter(|unit| matches!(*unit, "bytes" | "KiB" | "ms" | "pages"));
             unit.map_or_else(|| text::thousands(*count), |unit| format!("{} {unit}", text::thousands(*count)))
         }
+        Value::Plain(number) => number.to_string(),
         Value::Ms(ms) => text::duration(*ms),
         Value::PerMinute(rate) => {
             let sign = if *rate > 0.0 { "+" } else { "" };
@@ -212,7 +213,7 @@ fn words(value: &Value, unit: Option<&'static str>, texts: &DoctorTexts) -> Stri
 fn json(value: &Value) -> serde_json::Value {
     let round = |number: f64| (number * 10.0).round() / 10.0;
     match value {
-        Value::Count(count) | Value::Ms(count) => (*count).into(),
+        Value::Count(count) | Value::Plain(count) | Value::Ms(count) => (*count).into(),
         Value::PerMinute(number) | Value::Percent(number) | Value::Minutes(number) => round(*number).into(),
         Value::Text(text) => text.as_str().into(),
     }
@@ -225,7 +226,7 @@ fn unit(value: &Value, unit: Option<&'static str>) -> Option<&'static str> {
         Value::PerMinute(_) => Some("per_minute"),
         Value::Percent(_) => Some("%"),
         Value::Minutes(_) => Some("min"),
-        Value::Text(_) => None,
+        Value::Text(_) | Value::Plain(_) => None,
     }
 }
 
