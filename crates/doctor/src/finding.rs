@@ -176,6 +176,8 @@ pub enum Missing {
     OtherEnd,
     /// A capture of packets.
     Capture,
+    /// The timeouts as they are set, where only those of the product are known.
+    Settings,
     /// Two saved looks, to compare listeners with those of another day.
     EarlierSnapshot,
 }
@@ -191,6 +193,7 @@ impl Missing {
             Self::Sysctls => "sysctls",
             Self::OtherEnd => "other-end",
             Self::Capture => "capture",
+            Self::Settings => "settings",
             Self::EarlierSnapshot => "earlier-snapshot",
         }
     }

@@ -8,6 +8,7 @@
 //! fills them with typed values; `eleven-knowledge` holds the texts, in every language.
 
 mod case;
+pub mod chain;
 mod digest;
 mod finding;
 mod look;

@@ -525,6 +525,14 @@ pub struct DoctorArgs {
     #[arg(long, value_name = "CODES", value_delimiter = ',')]
     pub skip: Vec<String>,
 
+    /// Judge the idle timeouts along a path from client to server instead of this host.
+    #[arg(long, value_name = "HOP HOP…", conflicts_with_all = ["from", "watch", "fix", "undo"], help_heading = "Along a path")]
+    pub path: Option<String>,
+
+    /// Take timeouts that the path does not give from configuration files of nginx, Apache httpd and HAProxy.
+    #[arg(long, value_name = "FILE", requires = "path", value_hint = ValueHint::FilePath, help_heading = "Along a path")]
+    pub config: Vec<PathBuf>,
+
     /// Show also which rules passed, and on what numbers.
     #[arg(long, short = 'v')]
     pub verbose: bool,

@@ -22,6 +22,7 @@ pub struct FixText {
 struct VariantText {
     title: Option<String>,
     cause: Option<String>,
+    verify: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -71,8 +72,9 @@ impl DoctorTexts {
     }
 
     /// How to verify that a fault is gone.
-    pub fn verify(&self, code: &str) -> Option<&str> {
-        Some(self.code.get(code)?.verify.as_str())
+    pub fn verify(&self, code: &str, variant: Option<&str>) -> Option<&str> {
+        let own = self.variant(code, variant).and_then(|text| text.verify.as_deref());
+        own.or_else(|| Some(self.code.get(code)?.verify.as_str()))
     }
 
     /// Something to do.

@@ -2,6 +2,7 @@
 
 mod fixing;
 mod looking;
+mod path;
 mod print;
 mod report;
 mod undo;
@@ -25,6 +26,12 @@ const FOUND: u8 = 3;
 
 pub(super) fn run(global: &Global, args: &DoctorArgs) -> anyhow::Result<ExitCode> {
     let chosen = Chosen::parse(args)?;
+    if let Some(path) = &args.path {
+        let findings = path::judge(path, &args.config)?;
+        let shown = Shown { findings: &findings, verdicts: None, looks: None };
+        show(global, &DoctorTexts::of(language(global)), &shown)?;
+        return Ok(exit_code(args, &findings));
+    }
     if args.undo {
         undo::run(global, args.yes)?;
         return Ok(ExitCode::SUCCESS);
@@ -45,13 +52,18 @@ pub(super) fn run(global: &Global, args: &DoctorArgs) -> anyhow::Result<ExitCode
     looks.say_notes();
     let (findings, verdicts) = looks.judge(&chosen);
     let texts = DoctorTexts::of(language(global));
-    let shown = Shown { findings: &findings, verdicts: args.verbose.then_some(&verdicts), looks: &looks };
+    let shown =
+        Shown { findings: &findings, verdicts: args.verbose.then_some(&verdicts), looks: Some(&looks) };
     show(global, &texts, &shown)?;
     if args.fix {
         fixing::run(global, args, &chosen, &looks, &findings)?;
     }
+    Ok(exit_code(args, &findings))
+}
+
+fn exit_code(args: &DoctorArgs, findings: &[Finding]) -> ExitCode {
     let is_bad = findings.iter().any(|finding| finding.severity >= Severity::Warning);
-    Ok(if args.exit_code && is_bad { ExitCode::from(FOUND) } else { ExitCode::SUCCESS })
+    if args.exit_code && is_bad { ExitCode::from(FOUND) } else { ExitCode::SUCCESS }
 }
 
 /// Which rules are to judge.
@@ -113,7 +125,8 @@ struct Shown<'a> {
     findings: &'a [Finding],
     /// With `--verbose`, the answer of every rule.
     verdicts: Option<&'a Vec<Verdict>>,
-    looks: &'a Looks,
+    /// `None` where no host was looked at.
+    looks: Option<&'a Looks>,
 }
 
 fn show(global: &Global, texts: &DoctorTexts, shown: &Shown<'_>) -> anyhow::Result<()> {

@@ -15,8 +15,10 @@ const INDENT: &str = "  ";
 
 pub(super) fn all(output: &mut Output, texts: &DoctorTexts, shown: &Shown<'_>) -> io::Result<()> {
     let columns = output.text_columns();
-    if shown.findings.iter().all(|finding| finding.severity == Severity::Info) {
-        let healthy = format!("{} ({}).", texts.word("healthy"), what_was_seen(shown.looks, texts));
+    if let Some(looks) = shown.looks
+        && shown.findings.iter().all(|finding| finding.severity == Severity::Info)
+    {
+        let healthy = format!("{} ({}).", texts.word("healthy"), what_was_seen(looks, texts));
         print_paragraph(output, &healthy, "", "", columns)?;
         if !shown.findings.is_empty() {
             writeln!(output)?;

@@ -105,7 +105,7 @@ impl<'a> Report<'a> {
             cause: values.fill(texts.cause(code, variant).unwrap_or_default()),
             responsible: finding.responsible,
             fixes,
-            verify: values.fill(texts.verify(code).unwrap_or_default()),
+            verify: values.fill(texts.verify(code, variant).unwrap_or_default()),
             references: finding.references,
             growth_per_minute: finding.growth_per_minute.map(|growth| (growth * 10.0).round() / 10.0),
             missing: finding.missing.iter().map(|missing| missing_text(*missing, texts)).collect(),
