@@ -29,6 +29,22 @@ const LEVEL: [(&str, &str); 3] = [
     ("tcp_congestion_control", "cubic"),
 ];
 
+/// Sets a sysctl. A namespace may only have congestion controls that are allowed to everybody, and of those each kernel
+/// has reno: it takes the place of one that is not.
+fn write(name: &str, value: &str) -> Result<(), LabError> {
+    let written = sysctl::write(name, value);
+    if written.is_err() && name == "tcp_congestion_control" && !is_allowed(value) {
+        return sysctl::write(name, "reno");
+    }
+    written
+}
+
+/// Whether a congestion control is allowed in namespaces.
+pub(super) fn is_allowed(congestion: &str) -> bool {
+    let allowed = eleven_linux::proc::sysctl::read("net.ipv4.tcp_allowed_congestion_control");
+    allowed.is_some_and(|allowed| allowed.split(' ').any(|name| name == congestion))
+}
+
 /// A descriptor of the script's.
 struct Open {
     fd: OwnedFd,
@@ -57,7 +73,7 @@ impl KernelScript {
         let tun = Tun::new(crate::host::kernel_device(), v4, (SUBJECT.v6(), 64), network.mtu)?;
         for (name, value) in LEVEL {
             // Not all of them are allowed in a user namespace; a script that minds will show it.
-            let _ = sysctl::write(name, value);
+            let _ = write(name, value);
         }
         Ok(Self {
             _namespace: namespace,
@@ -410,7 +426,7 @@ impl ScriptHost for KernelScript {
         if let Some(before) = eleven_linux::proc::sysctl::read(&full) {
             self.before.entry(full).or_insert(before);
         }
-        sysctl::write(name, value).map_err(|error| error.to_string())
+        write(name, value).map_err(|error| error.to_string())
     }
 
     fn restore_sysctls(&mut self) {

@@ -15,6 +15,14 @@ use host::KernelScript;
 /// Kernels and their machines are not exact: a script's tolerance is at least this.
 pub const TOLERANCE: Duration = Duration::from_millis(15);
 
+/// What is not as scripts take it for granted on this kernel, as a sentence.
+pub fn caveat() -> Option<&'static str> {
+    (!host::is_allowed("cubic")).then_some(
+        "this kernel allows no cubic in namespaces (net.ipv4.tcp_allowed_congestion_control), so that reno takes its \
+         place",
+    )
+}
+
 /// Plays a script on the kernel.
 ///
 /// # Errors

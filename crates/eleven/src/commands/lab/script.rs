@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::backend;
 use crate::cli::{Format, Global, LabScriptArgs, ScriptBackend};
 use crate::commands::WrongUsage;
-use crate::output::{CsvRecords, JsonRecords, Output, Style};
+use crate::output::{CsvRecords, JsonRecords, Output, Style, note};
 
 /// What came of a script.
 #[derive(Serialize)]
@@ -62,6 +62,9 @@ pub(super) fn run(global: &Global, args: &LabScriptArgs) -> anyhow::Result<()> {
         args.files.iter().map(|path| Ok((path.as_path(), read(path)?))).collect::<anyhow::Result<_>>()?;
     if args.backend != ScriptBackend::Endpoint {
         backend(false)?;
+        if let Some(caveat) = eleven_lab::script::caveat() {
+            note(caveat);
+        }
     }
     // They mostly wait.
     let played = super::all::at_once(&scripts, &AtomicBool::new(false), |(path, script)| {
