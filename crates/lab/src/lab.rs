@@ -4,6 +4,7 @@
 //! other. Packets move, and time passes, in the methods that wait.
 
 mod calls;
+pub(crate) mod crowds;
 mod waiting;
 
 pub use calls::Answer;
@@ -66,6 +67,8 @@ pub struct Lab {
     settings: Vec<(String, String)>,
     /// Whether rows are looked at after each packet and call.
     sampling: bool,
+    /// Whether nothing is kept as evidence.
+    quiet: bool,
     /// Whether a host has had a row of the connection.
     existed: Vec<bool>,
     patience: Duration,
@@ -97,6 +100,7 @@ impl Lab {
             capture: parts.capture,
             settings: parts.settings,
             sampling: true,
+            quiet: false,
             existed: vec![false; 2],
             patience: PATIENCE,
             entrance: parts.entrance,
@@ -225,6 +229,9 @@ impl Lab {
     }
 
     fn record(&mut self, host: HostId, what: What, before: State, after: State) {
+        if self.quiet {
+            return;
+        }
         let at = self.clock.now();
         self.evidence.events.push(Event { at, host, what, before, after });
         self.observer.event(&self.evidence);
@@ -244,12 +251,10 @@ impl Lab {
     fn note_rows(&mut self, host: HostId, rows: &[Socket]) -> State {
         let focus = match self.evidence.focus {
             Some(focus) => Some(focus),
-            None => {
-                rows.iter().find_map(pair_of).map(|pair| if host == PEER { pair.reversed() } else { pair })
-            }
+            None => rows.iter().find_map(pair_of).map(|pair| crowds::seen_by(host, pair)),
         };
         self.evidence.focus = focus;
-        let pair = focus.map(|pair| if host == PEER { pair.reversed() } else { pair });
+        let pair = focus.map(|pair| crowds::seen_by(host, pair));
         let of_pair = |row: &&Socket| pair.is_some() && pair_of(row) == pair;
         // A new connection may stand beside the TIME_WAIT of the one before.
         let row = rows.iter().filter(of_pair).min_by_key(|row| row.state == State::TimeWait);
@@ -297,14 +302,15 @@ impl Lab {
 
     fn depart(&mut self, from: HostId, packet: Arc<[u8]>) -> Result<(), Stop> {
         let now = self.clock.now();
-        let Ok(parsed) = eleven_tcp::ip::Packet::parse(&packet) else { return Ok(()) };
-        let Some(to) = self.host_at(parsed.destination) else { return Ok(()) };
         if from == SUBJECT
             && let Some(capture) = &mut self.capture
         {
             capture.packet(self.clock.nanos(now), &packet, true)?;
         }
-        let number = self.evidence.add_passage(from, now, &packet);
+        let Ok(parsed) = eleven_tcp::ip::Packet::parse(&packet) else { return Ok(()) };
+        // To a stranger.
+        let Some(to) = self.host_at(parsed.destination) else { return Ok(()) };
+        let number = if self.quiet { usize::MAX } else { self.evidence.add_passage(from, now, &packet) };
         let (before, after) = self.sample(from)?;
         let fate = self.wire.send(now, Passage { number, from, to, packet, copy: false });
         if let Some(passage) = self.evidence.passages.get_mut(number) {

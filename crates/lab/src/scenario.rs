@@ -21,11 +21,13 @@ pub enum Group {
     Losses,
     /// Something that makes trouble on real hosts.
     Faults,
+    /// What looks like a fault and is none.
+    Healthy,
 }
 
 impl Group {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::States, Self::Paths, Self::Losses, Self::Faults];
+    pub const ALL: [Self; 5] = [Self::States, Self::Paths, Self::Losses, Self::Faults, Self::Healthy];
 
     /// The word.
     pub const fn as_str(self) -> &'static str {
@@ -34,6 +36,7 @@ impl Group {
             Self::Paths => "paths",
             Self::Losses => "losses",
             Self::Faults => "faults",
+            Self::Healthy => "healthy",
         }
     }
 }

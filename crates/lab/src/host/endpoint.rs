@@ -186,6 +186,7 @@ impl Host for EndpointHost {
         self.sockets.settings_mut().set_secret(secret);
         let policy = self.sockets.settings_mut().policy.clone();
         self.sockets.demux_mut().set_policy(&policy);
+        self.sockets.demux_mut().set_options(self.settings.host.clone());
         Ok(())
     }
 

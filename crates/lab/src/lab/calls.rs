@@ -173,6 +173,15 @@ impl Lab {
         self.call(handle.host, "recv()".to_owned(), receive, |text| told_text(text))
     }
 
+    /// `recv()` of so many bytes at the most, which returns at once.
+    ///
+    /// # Errors
+    /// If the laboratory fails; what the call returned is the value.
+    pub fn receive_at_most(&mut self, handle: Handle, length: usize) -> Result<Answer<Vec<u8>>, Stop> {
+        let receive = |host: &mut dyn Host| host.receive(handle.socket, length);
+        self.call(handle.host, format!("recv({length})"), receive, |text| told_text(text))
+    }
+
     /// Waits until there is something to receive, the end of file or an error, and receives it.
     ///
     /// # Errors

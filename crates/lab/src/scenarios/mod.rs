@@ -7,8 +7,19 @@ mod states;
 
 use crate::scenario::{Scenario, Setting};
 
-/// All groups in the order in which they are listed.
-pub(crate) const ALL: [&[Scenario]; 4] = [states::ALL, paths::ALL, losses::ALL, faults::ALL];
+/// All groups in the order in which they are listed, some in parts.
+pub(crate) const ALL: [&[Scenario]; 10] = [
+    states::ALL,
+    paths::ALL,
+    losses::ALL,
+    faults::listening::ALL,
+    faults::ports::ALL,
+    faults::leaks::ALL,
+    faults::half_open::ALL,
+    faults::heartbeats::ALL,
+    faults::windows::ALL,
+    faults::path::ALL,
+];
 
 /// Where servers listen.
 const PORT: u16 = 80;

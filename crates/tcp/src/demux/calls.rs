@@ -4,7 +4,8 @@ use core::net::SocketAddr;
 
 use alloc::sync::Arc;
 
-use super::{ConnectionId, Demux, ListenerId, OpenError};
+use super::ports::EphemeralPorts;
+use super::{ConnectionId, Demux, HostOptions, ListenerId, OpenError};
 use crate::fast_open::CookieCache;
 use crate::listener::{Listener, ListenerOptions};
 use crate::rules::Failure;
@@ -45,6 +46,14 @@ impl Demux {
         if self.policy.as_ref() != policy {
             self.policy = Arc::new(Policy { secret: self.policy.secret, ..policy.clone() });
         }
+    }
+
+    /// Changes the choices of the host, for what begins from now on.
+    pub fn set_options(&mut self, options: HostOptions) {
+        if self.options.ports != options.ports {
+            self.ports = EphemeralPorts::new(options.ports);
+        }
+        self.options = options;
     }
 
     /// Changes the choices of a listener, and those of the connections that it opens from now on.

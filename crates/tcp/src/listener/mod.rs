@@ -428,8 +428,9 @@ impl Listener {
         };
         if self.is_full() {
             self.counters.overflows += 1;
-            // Overlooked, the ACK may come again with the client's text.
-            if self.options.abort_on_overflow {
+            // Overlooked, the ACK may come again with the client's text. Linux does so whatever tcp_abort_on_overflow says
+            // (`tcp_get_cookie_sock`).
+            if self.options.abort_on_overflow && !self.policy.is_linux() {
                 answers.reset(envelope, segment, ResetForm::AtTheirAck);
             }
             return Some(Outcome::default());

@@ -19,14 +19,15 @@
 //! ```
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
 
 use crate::demux::{ConnectionId, Demux, ListenerId};
-use crate::{Instant, Policy};
+use crate::{FourTuple, Instant, Policy};
 
+mod binding;
 mod call;
 pub mod constants;
 mod errno;
@@ -132,6 +133,10 @@ pub struct Sockets {
     now: Instant,
     table: BTreeMap<Descriptor, Socket>,
     owners: BTreeMap<u64, Descriptor>,
+    /// Connections without a program whose port nobody else may have.
+    unshared: BTreeSet<FourTuple>,
+    /// So many of them, and those that are over are forgotten.
+    unshared_most: usize,
     polls: BTreeMap<Descriptor, Epoll>,
     departures: VecDeque<Departure>,
     make_descriptor: Option<Box<dyn FnMut() -> Descriptor + Send>>,
@@ -150,11 +155,13 @@ impl Sockets {
     /// A host with these sysctls.
     pub fn new(settings: Settings) -> Self {
         Self {
-            demux: Demux::new(alloc::sync::Arc::new(settings.policy.clone())),
+            demux: Demux::with_options(alloc::sync::Arc::new(settings.policy.clone()), settings.host.clone()),
             settings,
             now: Instant::ZERO,
             table: BTreeMap::new(),
             owners: BTreeMap::new(),
+            unshared: BTreeSet::new(),
+            unshared_most: 0,
             polls: BTreeMap::new(),
             departures: VecDeque::new(),
             make_descriptor: None,
@@ -287,6 +294,7 @@ impl Sockets {
             Kind::Listening(id) => self.demux.close_listener(now, id),
             Kind::Connection(id) => {
                 self.owners.remove(&number_of(id));
+                self.remember_unshared(&socket);
                 let _ = if socket.choices.linger == Some(Duration::ZERO) {
                     self.demux.abort(now, id)
                 } else {

@@ -1,4 +1,4 @@
-//! `bind`, `listen`, `accept` and `connect`.
+//! `listen`, `accept` and `connect`.
 
 use core::net::{IpAddr, SocketAddr};
 
@@ -7,19 +7,6 @@ use crate::listener::{ListenerOptions, SynCookies};
 use crate::{FourTuple, Policy, State};
 
 impl Sockets {
-    /// `bind()`.
-    ///
-    /// # Errors
-    /// If the descriptor is none or bound already.
-    pub fn bind(&mut self, descriptor: Descriptor, local: SocketAddr) -> Result<(), Errno> {
-        let socket = self.socket_mut(descriptor)?;
-        if socket.bound.is_some() || socket.kind != Kind::New {
-            return Err(Errno::Invalid);
-        }
-        socket.bound = Some(canonical(local));
-        Ok(())
-    }
-
     /// `listen()`.
     ///
     /// # Errors
@@ -30,7 +17,10 @@ impl Sockets {
         let backlog = u32::try_from(backlog).unwrap_or(self.settings.backlog).min(self.settings.backlog) + 1;
         if let Kind::Listening(id) = socket.kind {
             let policy = of_listener(socket);
-            self.demux.change_listener(id, &policy, |options| options.backlog = backlog);
+            let syn_backlog = self.syn_backlog(backlog);
+            self.demux.change_listener(id, &policy, |options| {
+                (options.backlog, options.syn_backlog) = (backlog, syn_backlog);
+            });
             return Ok(());
         }
         if socket.kind != Kind::New {
@@ -39,6 +29,8 @@ impl Sockets {
         let local = socket.bound.unwrap_or_else(|| self.any(socket.v6));
         let options = ListenerOptions {
             backlog,
+            syn_backlog: self.syn_backlog(backlog),
+            abort_on_overflow: self.settings.abort_on_overflow,
             cookies: match self.settings.syn_cookies {
                 0 => SynCookies::Off,
                 1 => SynCookies::OnOverflow,
@@ -47,12 +39,20 @@ impl Sockets {
             defer_accept: socket.choices.defer_accept,
             // TFO_SERVER_WO_SOCKOPT1: every listener does it.
             fast_open: socket.choices.fast_open.or((self.settings.fast_open & 0x400 != 0).then_some(backlog)),
-            ..ListenerOptions::default()
         };
         self.demux.set_policy(&of_listener(socket));
         let id = self.demux.listen(local, options)?;
         self.socket_mut(descriptor)?.kind = Kind::Listening(id);
         Ok(())
+    }
+
+    /// How many connections may be half open: as many as may wait to be accepted; without cookies the last quarter of
+    /// `tcp_max_syn_backlog` is kept for peers that are known to be alive (`tcp_conn_request`), which nobody is here.
+    fn syn_backlog(&self, backlog: u32) -> u32 {
+        match self.settings.syn_cookies {
+            0 => backlog.min(self.settings.syn_backlog - (self.settings.syn_backlog >> 2) + 1),
+            _ => backlog,
+        }
     }
 
     fn any(&self, v6: bool) -> SocketAddr {

@@ -74,7 +74,7 @@ impl Sockets {
                 let on = number(value)? != 0;
                 self.socket_mut(descriptor)?.choices.keepalive = on;
                 self.change_policy(descriptor, |policy| {
-                    policy.keepalive = on.then(|| policy.keepalive.unwrap_or(Keepalive::DEFAULT));
+                    policy.keepalive.get_or_insert(Keepalive::DEFAULT);
                 })?;
                 let now = self.now();
                 self.with_connection(descriptor, |connection| connection.set_keepalive(now, on));

@@ -4,6 +4,7 @@ use alloc::string::{String, ToString};
 use core::fmt;
 use core::time::Duration;
 
+use crate::demux::HostOptions;
 use crate::policy::{CongestionAlgorithm, EcnPolicy, Keepalive, MtuProbing, Secret};
 use crate::{Policy, fast_open::FastOpenSecret};
 
@@ -20,6 +21,13 @@ pub struct Settings {
     pub syn_cookies: u8,
     /// Largest listen backlog, `net.core.somaxconn`.
     pub backlog: u32,
+    /// `tcp_max_syn_backlog`: half-open connections of a listener, of which three quarters may be strangers while there
+    /// are no cookies (`tcp_conn_request`).
+    pub syn_backlog: u32,
+    /// `tcp_abort_on_overflow`: a connection that finds the accept queue full is reset.
+    pub abort_on_overflow: bool,
+    /// `ip_local_port_range`, `tcp_tw_reuse` and `tcp_max_tw_buckets`.
+    pub host: HostOptions,
 }
 
 /// A setting that is not understood.
@@ -37,14 +45,18 @@ pub enum SettingError {
 impl fmt::Display for SettingError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self::Value { name, value } = self;
-        write!(f, "{name} cannot be {value:?}: a number is expected, three for tcp_rmem and tcp_wmem")
+        write!(
+            f,
+            "{name} cannot be {value:?}: a number is expected, three for tcp_rmem and tcp_wmem, two for \
+             ip_local_port_range"
+        )
     }
 }
 
 impl core::error::Error for SettingError {}
 
 /// The settings that [`Settings::set`] heeds, without the `net.ipv4.` before them.
-pub const NAMES: [&str; 28] = [
+pub const NAMES: [&str; 33] = [
     "tcp_timestamps",
     "tcp_sack",
     "tcp_window_scaling",
@@ -73,6 +85,11 @@ pub const NAMES: [&str; 28] = [
     "tcp_probe_interval",
     "tcp_early_retrans",
     "tcp_recovery",
+    "tcp_max_syn_backlog",
+    "tcp_abort_on_overflow",
+    "tcp_tw_reuse",
+    "tcp_max_tw_buckets",
+    "ip_local_port_range",
 ];
 
 impl Default for Settings {
@@ -83,7 +100,16 @@ impl Default for Settings {
         policy.counters = true;
         // The host has a TUN device without a queue: nothing spreads its segments.
         policy.pacing = false;
-        Self { policy, fast_open: 1, unsent_low: u32::MAX, syn_cookies: 1, backlog: 4_096 }
+        Self {
+            policy,
+            fast_open: 1,
+            unsent_low: u32::MAX,
+            syn_cookies: 1,
+            backlog: 4_096,
+            syn_backlog: 4_096,
+            abort_on_overflow: false,
+            host: HostOptions::default(),
+        }
     }
 }
 
@@ -145,6 +171,15 @@ impl Settings {
             "tcp_min_tso_segs" => policy.least_offload = number()? as u8,
             "tcp_slow_start_after_idle" => policy.restart_after_idle = flag()?,
             "tcp_syncookies" => self.syn_cookies = number()? as u8,
+            "tcp_max_syn_backlog" => self.syn_backlog = number()? as u32,
+            "tcp_abort_on_overflow" => self.abort_on_overflow = flag()?,
+            // 2 is for loopback only, which no endpoint has.
+            "tcp_tw_reuse" => self.host.reuse_time_wait = number()? == 1,
+            "tcp_max_tw_buckets" => self.host.max_time_wait = number()? as u32,
+            "ip_local_port_range" => {
+                let port = |place| u16::try_from(third(place)?).map_err(|_| error());
+                self.host.ports = (port(0)?, port(1)?);
+            }
             "tcp_notsent_lowat" => self.unsent_low = number()? as u32,
             "tcp_fin_timeout" => policy.fin_wait_2_timeout = Some(seconds()?),
             "tcp_rfc1337" => policy.protect_time_wait = flag()?,

@@ -145,7 +145,7 @@ fn settings_are_those_of_linux() {
     let error = settings.set("tcp_sack", "yes").unwrap_err();
     assert_eq!(
         error.to_string(),
-        "tcp_sack cannot be \"yes\": a number is expected, three for tcp_rmem and tcp_wmem"
+        "tcp_sack cannot be \"yes\": a number is expected, three for tcp_rmem and tcp_wmem, two for ip_local_port_range"
     );
     assert!(settings.set("tcp_rmem", "4096").is_err());
 }
@@ -176,5 +176,58 @@ fn sysctls_alone_turn_no_keepalive_on() {
         let mut states: Vec<State> = sockets.rows().iter().map(|row| row.state).collect();
         states.sort_unstable();
         assert_eq!(states, [State::Established, State::Established, State::Listen]);
+    }
+}
+
+mod ports {
+    use super::*;
+    use crate::sockets::constants::{level, socket as so};
+
+    fn bound(sockets: &mut Sockets, reuse: bool) -> Result<Descriptor, Errno> {
+        let socket = sockets.socket(false);
+        sockets.set_option(socket, level::SOCKET, so::SO_REUSEADDR, &i32::from(reuse).to_ne_bytes()).unwrap();
+        sockets.bind(socket, SERVER.parse().unwrap()).map(|()| socket)
+    }
+
+    /// Linux 6.18: both the old socket and the new one must have `SO_REUSEADDR`.
+    #[test]
+    fn time_wait_keeps_a_port_unless_both_share_it() {
+        for (before, after) in [(false, false), (false, true), (true, false), (true, true)] {
+            let mut pair = Pair::new();
+            pair.server.close(pair.listener).unwrap();
+            pair.listener = bound(&mut pair.server, before).unwrap();
+            pair.server.listen(pair.listener, 1).unwrap();
+            let (ours, theirs) = pair.open();
+            pair.server.close(theirs).unwrap();
+            pair.carry();
+            pair.client.close(ours).unwrap();
+            pair.carry();
+            pair.server.close(pair.listener).unwrap();
+            assert_eq!(pair.server.demux().time_wait_count(), 1);
+            let expected = if before && after { Ok(()) } else { Err(Errno::AddressInUse) };
+            assert_eq!(bound(&mut pair.server, after).map(drop), expected, "{before} {after}");
+        }
+    }
+
+    #[test]
+    fn nobody_shares_a_port_with_a_listener() {
+        let mut pair = Pair::new();
+        assert_eq!(bound(&mut pair.server, true), Err(Errno::AddressInUse));
+        pair.server.close(pair.listener).unwrap();
+        let first = bound(&mut pair.server, true).unwrap();
+        bound(&mut pair.server, true).unwrap();
+        pair.server.listen(first, 1).unwrap();
+    }
+
+    #[test]
+    fn a_narrow_range_is_soon_exhausted() {
+        let mut settings = Settings::default();
+        settings.set("ip_local_port_range", "40000\t40001").unwrap();
+        assert!(settings.set("ip_local_port_range", "40000").is_err());
+        let mut client = Sockets::new(settings);
+        for expected in [Errno::InProgress, Errno::InProgress, Errno::AddressNotAvailable] {
+            let socket = client.socket(false);
+            assert_eq!(client.connect(socket, "192.0.2.9:80".parse().unwrap()), Err(expected));
+        }
     }
 }

@@ -1,0 +1,9 @@
+//! What makes trouble on real hosts, each with the finding that it is, a file an idea.
+
+pub(super) mod half_open;
+pub(super) mod heartbeats;
+pub(super) mod leaks;
+pub(super) mod listening;
+pub(super) mod path;
+pub(super) mod ports;
+pub(super) mod windows;

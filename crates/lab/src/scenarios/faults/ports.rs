@@ -1,0 +1,357 @@
+//! Ports that are taken: by TIME_WAIT, by other sockets.
+
+use std::time::Duration;
+
+use eleven_snapshot::Socket;
+use eleven_tcp::State::{Established, Listen, SynSent, TimeWait};
+
+use super::super::PORT;
+use crate::error::Stop;
+use crate::host::{HostId, PEER, SUBJECT, SocketOption};
+use crate::lab::crowds::count;
+use crate::lab::{Handle, Lab};
+use crate::promise::Promise;
+use crate::scenario::{Group, Scenario, Setting};
+use crate::wire::Pattern;
+
+pub(in super::super) const ALL: &[Scenario] = &[
+    TIME_WAIT_PILE_UP,
+    PORT_EXHAUSTION,
+    PORT_EXHAUSTION_TW_REUSE,
+    TIME_WAIT_OVERFLOW,
+    ADDRESS_IN_USE,
+    ADDRESS_IN_USE_LISTENER,
+    PORT_RANGE_OVERLAP,
+];
+
+const RANGE: Setting = Setting {
+    name: "ip_local_port_range",
+    value: "40000 40031",
+    usual: "32768 60999, 28232 ports",
+    why: "the ports that outgoing connections are given: 32 here, towards each remote address and port",
+};
+
+const fn reuse(value: &'static str) -> Setting {
+    Setting {
+        name: "tcp_tw_reuse",
+        value,
+        usual: "2, for loopback only",
+        why: "1: a connection in TIME_WAIT gives its port to a new outgoing one, a second after its last packet; needs \
+              timestamps",
+    }
+}
+
+/// So many connections through `listener`, one after the other, each closed by `first` first: what is left is TIME_WAIT
+/// there.
+pub(in super::super) fn short_connections(
+    lab: &mut Lab,
+    client: HostId,
+    first: HostId,
+    listener: Handle,
+    number: u64,
+) -> Result<(), Stop> {
+    let pairs = lab.open_many(client, listener, PORT, number)?;
+    lab.quietly(|lab| {
+        let ends = |(ours, theirs): &(Handle, Handle)| {
+            if ours.host == first { (*ours, *theirs) } else { (*theirs, *ours) }
+        };
+        for (one, _) in pairs.iter().map(ends) {
+            lab.close(one)?;
+        }
+        lab.pass(Duration::from_millis(20))?;
+        for (_, other) in pairs.iter().map(ends) {
+            lab.close(other)?;
+        }
+        lab.pass(Duration::from_millis(20))
+    })?;
+    for host in [client, listener.host] {
+        lab.summarize(host, format!("{number} × close()"))?;
+    }
+    Ok(())
+}
+
+fn all_wait(rows: &[Socket]) -> bool {
+    let others = rows.iter().filter(|row| !matches!(row.state, TimeWait | Listen)).count();
+    count(rows, TimeWait) > 0 && others == 0
+}
+
+const TIME_WAIT_PILE_UP: Scenario = Scenario {
+    name: "time-wait-pile-up",
+    group: Group::Faults,
+    purpose: "A client opens a connection for each request and closes it first: one TIME_WAIT after the other, each of \
+              which keeps a port towards this server for 60 s. Here 28 of 32 ports are taken already.",
+    look_at: "TIME_WAIT towards one remote address and port, from nearly as many local ports as ip_local_port_range has. \
+              Nothing has failed yet: 28232 ports last for 470 connections a second.",
+    ended_by: "60 s each; reusing connections is what helps. tcp_fin_timeout does nothing about it.",
+    settings: &[
+        RANGE,
+        reuse("0"),
+        Setting { name: "connections", value: "28", usual: "none", why: "how many are opened and closed" },
+    ],
+    finding: Some("time-wait-port-exhaustion"),
+    promises: &[
+        Promise::Seen(SUBJECT, "TIME_WAIT on most of its 32 ports, and nothing else"),
+        Promise::State(SUBJECT, TimeWait),
+        Promise::Seen(PEER, "nothing is left at the server"),
+        Promise::Counter("Tcp.ActiveOpens", 28),
+    ],
+    play: |lab| {
+        let connections = lab.parameter("connections");
+        lab.step(format!("the subject opens {connections} connections to the peer, and closes each first"));
+        let listener = lab.listener(PEER, PORT, 16)?;
+        short_connections(lab, SUBJECT, SUBJECT, listener, connections)?;
+        let most = (connections as usize).min(28);
+        lab.wait_rows(SUBJECT, "TIME_WAIT on most of its 32 ports, and nothing else", |rows| {
+            all_wait(rows) && count(rows, TimeWait) >= most
+        })?;
+        lab.wait_rows(PEER, "nothing is left at the server", |rows| {
+            rows.iter().all(|row| row.state == Listen)
+        })?;
+        lab.look(SUBJECT)
+    },
+};
+
+const PORT_EXHAUSTION: Scenario = Scenario {
+    name: "port-exhaustion",
+    group: Group::Faults,
+    purpose: "Every port of ip_local_port_range towards one server is in TIME_WAIT or in use: connect() returns \
+              EADDRNOTAVAIL at once, without a packet.",
+    look_at: "As many TIME_WAIT towards one remote address and port as the range has ports. Other servers, and other \
+              ports of this one, can still be connected to.",
+    ended_by: "60 s after the first of them. What helps: reuse connections; then tcp_tw_reuse=1, a wider range, more \
+               addresses.",
+    settings: &[RANGE, reuse("0")],
+    finding: Some("time-wait-port-exhaustion"),
+    promises: &[
+        Promise::Seen(SUBJECT, "TIME_WAIT on all 32 ports"),
+        Promise::Answer(SUBJECT, "connect", "EADDRNOTAVAIL"),
+        Promise::Answer(SUBJECT, "connect", "0"),
+        Promise::Segments(SUBJECT, Pattern::SYN, 1, 1),
+    ],
+    play: |lab| {
+        exhaust(lab)?;
+        lab.step("it connects once more");
+        let one_more = lab.socket(SUBJECT)?;
+        let _ = lab.connect(one_more, PEER.at(PORT))?;
+        lab.step("another port of the same server is not concerned");
+        lab.listener(PEER, PORT + 1, 16)?;
+        let client = lab.connecting(SUBJECT, PEER.at(PORT + 1))?;
+        lab.focus_on_socket(client, PEER.at(PORT + 1))?;
+        let _ = lab.connected(client)?;
+        Ok(())
+    },
+};
+
+/// All ports of the range are in TIME_WAIT towards the peer.
+fn exhaust(lab: &mut Lab) -> Result<(), Stop> {
+    lab.step(
+        "the subject opens 32 connections to the peer and closes each first: one for every port that it has",
+    );
+    let listener = lab.listener(PEER, PORT, 16)?;
+    short_connections(lab, SUBJECT, SUBJECT, listener, 32)?;
+    lab.wait_rows(SUBJECT, "TIME_WAIT on all 32 ports", |rows| count(rows, TimeWait) == 32)
+}
+
+const PORT_EXHAUSTION_TW_REUSE: Scenario = Scenario {
+    name: "port-exhaustion-tw-reuse",
+    group: Group::Faults,
+    purpose: "The same with tcp_tw_reuse=1: connect() takes over a port in TIME_WAIT. The timestamps keep old packets of \
+              the former connection away (RFC 6191), so at least a second must have passed.",
+    look_at: "At first EADDRNOTAVAIL all the same; a second later the new connection stands in the place of one of the \
+              TIME_WAIT, and its number begins above the old one's.",
+    ended_by: "It is no fault any more. Without timestamps on both sides nothing is reused.",
+    settings: &[
+        RANGE,
+        reuse("1"),
+        Setting {
+            name: "tcp_timestamps",
+            value: "1",
+            usual: "1",
+            why: "without them, tcp_tw_reuse does nothing",
+        },
+    ],
+    finding: Some("time-wait-port-exhaustion"),
+    promises: &[
+        Promise::Seen(SUBJECT, "TIME_WAIT on all 32 ports"),
+        Promise::Answer(SUBJECT, "connect", "EADDRNOTAVAIL"),
+        Promise::Answer(SUBJECT, "connect", "0"),
+        Promise::State(SUBJECT, Established),
+        Promise::Seen(SUBJECT, "31 TIME_WAIT, and one connection"),
+        Promise::Counter("TcpExt.TWRecycled", 1),
+    ],
+    play: |lab| {
+        exhaust(lab)?;
+        lab.step("it connects once more at once, before the timestamps' clock has moved by a second");
+        let too_soon = lab.socket(SUBJECT)?;
+        let _ = lab.connect(too_soon, PEER.at(PORT))?;
+        lab.step("and again two seconds later");
+        lab.pass(Duration::from_secs(2))?;
+        let client = lab.connecting(SUBJECT, PEER.at(PORT))?;
+        lab.focus_on_socket(client, PEER.at(PORT))?;
+        let _ = lab.connected(client)?;
+        lab.wait_rows(SUBJECT, "31 TIME_WAIT, and one connection", |rows| {
+            (count(rows, TimeWait), count(rows, Established)) == (31, 1)
+        })
+    },
+};
+
+const TIME_WAIT_OVERFLOW: Scenario = Scenario {
+    name: "time-wait-overflow",
+    group: Group::Faults,
+    purpose: "tcp_max_tw_buckets is too low: connections that should enter TIME_WAIT are gone at once. It looks tidy, and \
+              leaves the next connection on the port without protection, and peers with RSTs for their FINs.",
+    look_at: "Never more TIME_WAIT than tcp_max_tw_buckets, and TCPTimeWaitOverflow rising.",
+    ended_by: "`sysctl -w net.ipv4.tcp_max_tw_buckets=262144`: a TIME_WAIT costs a third of a kilobyte.",
+    settings: &[
+        Setting {
+            name: "tcp_max_tw_buckets",
+            value: "4",
+            usual: "65536 to 262144, by memory",
+            why: "so many TIME_WAIT there are at the most; more are cut short",
+        },
+        Setting { name: "connections", value: "20", usual: "none", why: "how many are opened and closed" },
+    ],
+    finding: Some("time-wait-overflow"),
+    promises: &[
+        Promise::Seen(SUBJECT, "a few TIME_WAIT only"),
+        Promise::Counter("TcpExt.TCPTimeWaitOverflow", 10),
+    ],
+    play: |lab| {
+        let connections = lab.parameter("connections");
+        lab.step(format!("the subject opens {connections} connections to the peer, and closes each first"));
+        let listener = lab.listener(PEER, PORT, 16)?;
+        short_connections(lab, SUBJECT, SUBJECT, listener, connections)?;
+        lab.wait_rows(SUBJECT, "a few TIME_WAIT only", |rows| all_wait(rows) && count(rows, TimeWait) <= 5)
+    },
+};
+
+/// A server's program that is started: its listening socket, or what bind() returned instead.
+fn start(lab: &mut Lab, port: u16, reuse: bool) -> Result<Option<Handle>, Stop> {
+    let socket = lab.socket(SUBJECT)?;
+    if reuse {
+        lab.set_option(socket, SocketOption::ReuseAddress(true))?;
+    }
+    if lab.bind(socket, port)?.is_err() {
+        // The program gives up.
+        lab.quietly(|lab| lab.close(socket))?;
+        return Ok(None);
+    }
+    let _ = lab.listen(socket, 16)?;
+    Ok(Some(socket))
+}
+
+/// A connection to a server that closes first and then ends: TIME_WAIT is left on its port.
+fn serve_and_end(lab: &mut Lab, listener: Handle, port: u16) -> Result<(), Stop> {
+    let client = lab.connecting(PEER, SUBJECT.at(port))?;
+    lab.focus_on_socket(client, SUBJECT.at(port))?;
+    let server = lab.accept(listener)?;
+    lab.close(server)?;
+    lab.close(listener)?;
+    let _ = lab.receive(client)?;
+    lab.close(client)?;
+    lab.wait_state(SUBJECT, TimeWait)
+}
+
+const ADDRESS_IN_USE: Scenario = Scenario {
+    name: "address-in-use",
+    group: Group::Faults,
+    purpose: "A server closes its connections, ends and is started again: bind() returns EADDRINUSE, because of TIME_WAIT \
+              on its port. SO_REUSEADDR helps, if the server that left TIME_WAIT behind had set it too.",
+    look_at: "No program has the port, but TIME_WAIT rows do; nothing else keeps it.",
+    ended_by: "60 s, or SO_REUSEADDR before bind() on every start of the server.",
+    settings: &[],
+    finding: Some("address-in-use"),
+    promises: &[
+        Promise::State(SUBJECT, TimeWait),
+        Promise::Answer(SUBJECT, "bind", "EADDRINUSE"),
+        Promise::Seen(SUBJECT, "it listens again, beside TIME_WAIT"),
+        Promise::Seen(SUBJECT, "TIME_WAIT has the second port, and nobody listens there"),
+    ],
+    play: |lab| {
+        lab.step("a server with SO_REUSEADDR serves a client, closes first, and ends");
+        let Some(listener) = start(lab, PORT, true)? else { return refused() };
+        serve_and_end(lab, listener, PORT)?;
+        lab.step("started again without SO_REUSEADDR, it cannot bind");
+        let _ = start(lab, PORT, false)?;
+        lab.step("with SO_REUSEADDR it can");
+        if start(lab, PORT, true)?.is_none() {
+            return refused();
+        }
+        lab.wait_rows(SUBJECT, "it listens again, beside TIME_WAIT", |rows| {
+            (count(rows, TimeWait), count(rows, Listen)) == (1, 1)
+        })?;
+        lab.step("another server, on the next port, is without it, serves a client and ends");
+        let Some(listener) = start(lab, PORT + 1, false)? else { return refused() };
+        serve_and_end(lab, listener, PORT + 1)?;
+        lab.step(
+            "its next start has SO_REUSEADDR, in vain: TIME_WAIT has inherited that its port is not shared",
+        );
+        let _ = start(lab, PORT + 1, true)?;
+        lab.wait_rows(SUBJECT, "TIME_WAIT has the second port, and nobody listens there", |rows| {
+            let at = |row: &&Socket| row.local_port == Some(PORT + 1);
+            rows.iter().any(|row| at(&row)) && rows.iter().filter(at).all(|row| row.state == TimeWait)
+        })
+    },
+};
+
+fn refused() -> Result<(), Stop> {
+    Err(Stop::NotReached("bind() is refused although the port is free or shared".to_owned()))
+}
+
+const ADDRESS_IN_USE_LISTENER: Scenario = Scenario {
+    name: "address-in-use-listener",
+    group: Group::Faults,
+    purpose: "Two servers want the same port: the second's bind() returns EADDRINUSE, and SO_REUSEADDR does not help \
+              against somebody who listens.",
+    look_at: "The row of LISTEN names who has the port.",
+    ended_by: "The first server ends, or the second takes another port.",
+    settings: &[],
+    finding: Some("address-in-use"),
+    promises: &[
+        Promise::State(SUBJECT, Listen),
+        Promise::Answer(SUBJECT, "bind", "EADDRINUSE"),
+        Promise::Seen(SUBJECT, "one listener only"),
+    ],
+    play: |lab| {
+        lab.step("a server listens");
+        let Some(_) = start(lab, PORT, true)? else { return refused() };
+        lab.step("a second one is started on the same port, with SO_REUSEADDR as well");
+        let _ = start(lab, PORT, true)?;
+        lab.wait_rows(SUBJECT, "one listener only", |rows| rows.len() == 1 && count(rows, Listen) == 1)
+    },
+};
+
+/// A server's port that may be given away.
+const OVERLAPPING: u16 = 8_080;
+
+const PORT_RANGE_OVERLAP: Scenario = Scenario {
+    name: "port-range-overlap",
+    group: Group::Faults,
+    purpose: "A server's port lies within ip_local_port_range. While the server is down for a restart, an outgoing \
+              connection is given its port, and the server cannot come back: bind() returns EADDRINUSE.",
+    look_at: "An ESTABLISHED connection of another program on the server's own port, as a client.",
+    ended_by: "That connection ends. `sysctl -w net.ipv4.ip_local_reserved_ports=PORT` keeps it from happening.",
+    settings: &[Setting {
+        name: "ip_local_port_range",
+        value: "8080 8081",
+        usual: "32768 60999",
+        why: "the ports that outgoing connections are given: here the server's own is the first of them, so that it happens at once",
+    }],
+    finding: Some("port-range-overlap"),
+    promises: &[
+        Promise::Answer(SUBJECT, "connect", "0"),
+        Promise::Answer(SUBJECT, "bind", "EADDRINUSE"),
+        Promise::Path(SUBJECT, &[SynSent, Established]),
+        Promise::Seen(SUBJECT, "a connection to the outside has the server's port"),
+    ],
+    play: |lab| {
+        lab.step("the server of port 8080 is down; another program of the subject connects to the peer");
+        lab.open(SUBJECT, PEER, PORT)?;
+        lab.step("the server is started, with SO_REUSEADDR");
+        let _ = start(lab, OVERLAPPING, true)?;
+        lab.wait_rows(SUBJECT, "a connection to the outside has the server's port", |rows| {
+            rows.iter().any(|row| row.state == Established && row.local_port == Some(OVERLAPPING))
+        })?;
+        Ok(())
+    },
+};
