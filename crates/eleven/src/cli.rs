@@ -404,6 +404,8 @@ pub enum LabCommand {
     Shell(LabShellArgs),
     /// Play scenarios on the kernel and on the endpoint, and list what differs.
     Compare(LabCompareArgs),
+    /// Play a script of packetdrill on the kernel, on the endpoint, or on both and compare.
+    RunScript(LabScriptArgs),
 }
 
 /// Options of `eleven lab list`.
@@ -468,6 +470,34 @@ pub struct LabCompareArgs {
     /// The scenarios; all paths and losses when left out.
     #[arg(value_name = "NAME")]
     pub names: Vec<String>,
+}
+
+/// Options of `eleven lab run-script`.
+#[derive(Args, Debug)]
+pub struct LabScriptArgs {
+    /// The scripts.
+    #[arg(value_name = "FILE", required = true, value_hint = ValueHint::FilePath)]
+    pub files: Vec<PathBuf>,
+
+    /// What the scripts are played on.
+    #[arg(long, value_enum, default_value_t, value_name = "WHICH")]
+    pub backend: ScriptBackend,
+
+    /// How much sooner or later than the script says the kernel may be.
+    #[arg(long, value_name = "DURATION", default_value = "15ms", value_parser = duration)]
+    pub tolerance: Duration,
+}
+
+/// What scripts are played on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ScriptBackend {
+    /// The running kernel, in a namespace of its own.
+    #[default]
+    Kernel,
+    /// The endpoint, in virtual time and without privilege.
+    Endpoint,
+    /// One after the other: the first line at which they differ.
+    Both,
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {
@@ -633,6 +663,8 @@ Examples:
   eleven lab run lost-fin -w fin.pcapng -o fin.svg
   eleven lab run --all --format json         everything, for a program
   eleven lab shell time-wait                 a shell beside the socket
+  eleven lab compare                         where our endpoint is unlike the kernel
+  eleven lab run-script close.pkt --backend both
 
 It takes root, or a kernel that allows user namespaces. Everything happens in a network namespace of
 its own, which goes away with the program.";

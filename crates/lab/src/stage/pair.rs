@@ -33,16 +33,21 @@ pub(super) struct Pair {
 
 impl Pair {
     /// Makes it in the namespace of the calling thread; `name` is the kernel's end, with these addresses.
-    pub(super) fn new(name: &str, v4: Ipv4Addr, v6: Option<Ipv6Addr>, mtu: u16) -> io::Result<Self> {
+    pub(super) fn new(
+        name: &str,
+        v4: (Ipv4Addr, u8),
+        v6: Option<(Ipv6Addr, u8)>,
+        mtu: u16,
+    ) -> io::Result<Self> {
         let route = Route::open()?;
         route.make_pair(name, NEAR_END, FAR_END, mtu)?;
         // Our end has no address, and no use for one.
         let _ = sysctl::write(&format!("net.ipv6.conf.{FAR_END}.disable_ipv6"), "1");
         let (near, far) = (route.index(name)?, route.index(FAR_END)?);
         route.turn_on([far, near])?;
-        route.add_address(near, v4.into(), 24)?;
-        if let Some(v6) = v6 {
-            route.add_address(near, v6.into(), 64)?;
+        route.add_address(near, v4.0.into(), v4.1)?;
+        if let Some((address, bits)) = v6 {
+            route.add_address(near, address.into(), bits)?;
         }
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         // Without a protocol nothing comes before it is bound: else this would hear other devices too.
