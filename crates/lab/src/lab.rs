@@ -240,11 +240,17 @@ impl Lab {
     /// Looks at a host's rows, and tells the state of its end before and after.
     fn sample(&mut self, host: HostId) -> Result<(State, State), LabError> {
         let before = self.evidence.state(host);
-        if !self.sampling {
+        if !self.sampling || !self.takes_part(host) {
             return Ok((before, before));
         }
         let rows = self.host_mut(host).rows()?;
         Ok((before, self.note_rows(host, &rows)))
+    }
+
+    /// Whether the connection that is looked at may be one of this host's.
+    fn takes_part(&self, host: HostId) -> bool {
+        let own = |address| address == host.v4() || address == host.v6();
+        self.evidence.focus.is_none_or(|focus| own(focus.local_address) || own(focus.remote_address))
     }
 
     /// Notes how a host's end of the connection looks in its rows.

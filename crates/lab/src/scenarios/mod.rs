@@ -8,7 +8,7 @@ mod states;
 use crate::scenario::{Scenario, Setting};
 
 /// All groups in the order in which they are listed, some in parts.
-pub(crate) const ALL: [&[Scenario]; 10] = [
+pub(crate) const ALL: [&[Scenario]; 12] = [
     states::ALL,
     paths::ALL,
     losses::ALL,
@@ -19,6 +19,8 @@ pub(crate) const ALL: [&[Scenario]; 10] = [
     faults::heartbeats::ALL,
     faults::windows::ALL,
     faults::path::ALL,
+    faults::chain::ALL,
+    faults::chain::HEALTHY,
 ];
 
 /// Where servers listen.
