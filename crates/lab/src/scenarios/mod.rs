@@ -1,6 +1,7 @@
 //! The scenarios, a file a group. To add one, write its constant and put it into the list of its group.
 
 mod faults;
+mod healthy;
 mod losses;
 mod paths;
 mod states;
@@ -8,7 +9,7 @@ mod states;
 use crate::scenario::{Scenario, Setting};
 
 /// All groups in the order in which they are listed, some in parts.
-pub(crate) const ALL: [&[Scenario]; 12] = [
+pub(crate) const ALL: [&[Scenario]; 13] = [
     states::ALL,
     paths::ALL,
     losses::ALL,
@@ -21,6 +22,7 @@ pub(crate) const ALL: [&[Scenario]; 12] = [
     faults::path::ALL,
     faults::chain::ALL,
     faults::chain::HEALTHY,
+    healthy::ALL,
 ];
 
 /// Where servers listen.
