@@ -52,6 +52,9 @@ impl Observer for () {
     fn event(&mut self, _: &Evidence) {}
 }
 
+/// Something that is done again and again.
+type Meanwhile = Box<dyn FnMut(&mut Lab) -> Result<(), Stop>>;
+
 /// How long something that is waited for may take, if the scenario does not say otherwise.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -69,6 +72,8 @@ pub struct Lab {
     sampling: bool,
     /// Whether nothing is kept as evidence.
     quiet: bool,
+    /// What goes on while the scenario is held, and how often.
+    meanwhile: Option<(Duration, Meanwhile)>,
     /// Whether a host has had a row of the connection.
     existed: Vec<bool>,
     patience: Duration,
@@ -101,6 +106,7 @@ impl Lab {
             settings: parts.settings,
             sampling: true,
             quiet: false,
+            meanwhile: None,
             existed: vec![false; 2],
             patience: PATIENCE,
             entrance: parts.entrance,

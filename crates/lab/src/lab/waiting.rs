@@ -10,6 +10,9 @@ use crate::error::{LabError, Stop};
 use crate::evidence::What;
 use crate::host::{HostId, kernel_look};
 
+/// How long a held scenario may be deaf.
+const SHORT_PATIENCE: Duration = Duration::from_millis(100);
+
 impl Lab {
     /// Waits until `look` finds what it looks for; `what` says what that is.
     ///
@@ -99,13 +102,37 @@ impl Lab {
         }
     }
 
+    /// Has `happen` happen again and again, quietly, while the scenario is held: a fault that goes on is seen by what
+    /// grows. What it does not reach it may reach the next time.
+    pub fn meanwhile(
+        &mut self,
+        every: Duration,
+        happen: impl FnMut(&mut Self) -> Result<(), Stop> + 'static,
+    ) {
+        self.meanwhile = Some((every, Box::new(happen)));
+    }
+
     /// Serves the hosts for as long as `goes_on` says so. A simulation's time stands still meanwhile.
     ///
     /// # Errors
     /// If the user interrupts.
     pub fn serve_while(&mut self, mut goes_on: impl FnMut() -> bool) -> Result<(), Stop> {
+        let mut meanwhile = self.meanwhile.take().filter(|_| self.is_kernel());
+        let mut next = self.now();
         while goes_on() {
             self.work()?;
+            if let Some((every, happen)) = &mut meanwhile
+                && self.now() >= next
+            {
+                next = self.now() + *every;
+                let patience = std::mem::replace(&mut self.patience, SHORT_PATIENCE);
+                let happened = self.quietly(happen);
+                self.patience = patience;
+                match happened {
+                    Err(stop @ (Stop::Interrupted | Stop::Failed(_))) => return Err(stop),
+                    Err(Stop::NotReached(_)) | Ok(()) => {}
+                }
+            }
             if self.is_kernel() {
                 let soon = self.now() + kernel_look();
                 self.sleep(soon)?;

@@ -7,8 +7,9 @@ use eleven_tcp::State::{CloseWait, Established, FinWait2, Listen, SynReceived, T
 
 use super::PORT;
 use super::faults::half_open::{KEEPALIVE_INTERVAL, KEEPALIVE_TIME};
-use super::faults::ports::short_connections;
+use super::faults::ports::{go_on, short_connections};
 use crate::host::{Direction, PEER, SUBJECT, SocketOption};
+use crate::lab::Handle;
 use crate::lab::crowds::count;
 use crate::promise::{Promise, Sight};
 use crate::scenario::{Group, Scenario, Setting};
@@ -131,7 +132,9 @@ const TIME_WAIT_AT_SERVER: Scenario = Scenario {
                     && count(rows, Established) == 1
                     && rows.iter().all(|row| row.local_port == Some(PORT))
             },
-        )
+        )?;
+        go_on(lab, Duration::from_millis(300), PEER, SUBJECT, listener);
+        Ok(())
     },
 };
 
@@ -155,7 +158,9 @@ const TIME_WAIT_AT_CLIENT: Scenario = Scenario {
         lab.step(format!("the subject opens {connections} connections to the peer, and closes each first"));
         let listener = lab.listener(PEER, PORT, 16)?;
         short_connections(lab, SUBJECT, SUBJECT, listener, connections)?;
-        lab.wait_rows(SUBJECT, "some TIME_WAIT", |rows| count(rows, TimeWait) as u64 == connections)
+        lab.wait_rows(SUBJECT, "some TIME_WAIT", |rows| count(rows, TimeWait) as u64 == connections)?;
+        go_on(lab, Duration::from_secs(2), SUBJECT, SUBJECT, listener);
+        Ok(())
     },
 };
 
@@ -197,6 +202,20 @@ const BUSY_ACCEPT_QUEUE: Scenario = Scenario {
             }
             lab.wait_rows(SUBJECT, "the queue is empty again, and full once more", full)
         })?;
+        // And so on.
+        let mut clients = Vec::new();
+        lab.meanwhile(Duration::from_millis(300), move |lab| {
+            while let Ok((socket, _)) = lab.host_mut(SUBJECT).accept(listener.socket) {
+                lab.close(Handle { host: SUBJECT, socket })?;
+            }
+            for client in clients.drain(..) {
+                lab.close(client)?;
+            }
+            for _ in 0..16 {
+                clients.push(lab.connecting(PEER, SUBJECT.at(PORT))?);
+            }
+            Ok(())
+        });
         lab.summarize(SUBJECT, "16 × accept()".to_owned())
     },
 };
@@ -259,6 +278,11 @@ const CLOSE_WAIT_ANSWERING: Scenario = Scenario {
             let _ = lab.receive(peer)?;
             lab.pass(Duration::from_millis(50))?;
         }
+        lab.meanwhile(Duration::from_millis(300), move |lab| {
+            let _ = lab.send(subject, &[b'a'; 1_000])?;
+            let _ = lab.receive(peer)?;
+            Ok(())
+        });
         Ok(())
     },
 };
@@ -299,6 +323,11 @@ const SEND_QUEUE_MOVING: Scenario = Scenario {
                 rows.iter().any(|row| row.send_queue.is_some_and(|left| left < sent / 2))
             })
         })?;
+        lab.meanwhile(Duration::from_millis(50), move |lab| {
+            while lab.host_mut(PEER).receive(peer.socket, 65_536).is_ok_and(|text| !text.is_empty()) {}
+            let _ = lab.send(subject, &text)?;
+            Ok(())
+        });
         lab.look(SUBJECT)
     },
 };

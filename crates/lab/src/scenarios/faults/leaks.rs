@@ -68,7 +68,14 @@ const CLOSE_WAIT_LEAK: Scenario = Scenario {
         lab.look(PEER)?;
         lab.wait_rows(SUBJECT, "CLOSE_WAIT on every connection still", |rows| {
             count(rows, CloseWait) == connections
-        })
+        })?;
+        // It goes on leaking.
+        lab.meanwhile(Duration::from_secs(1), move |lab| {
+            let client = lab.connecting(PEER, SUBJECT.at(PORT))?;
+            let _ = lab.accept(listener)?;
+            lab.close(client)
+        });
+        Ok(())
     },
 };
 

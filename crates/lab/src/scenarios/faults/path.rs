@@ -166,6 +166,11 @@ const LOSSY_PATH: Scenario = Scenario {
             })
         })?;
         lab.summarize(SUBJECT, format!("send({kilobytes} kilobytes)"))?;
+        lab.meanwhile(Duration::from_millis(50), move |lab| {
+            let _ = lab.send(subject, &[b'x'; 20_000])?;
+            while lab.host_mut(PEER).receive(peer.socket, 65_536).is_ok_and(|text| !text.is_empty()) {}
+            Ok(())
+        });
         lab.summarize(PEER, format!("recv({kilobytes} kilobytes)"))
     },
 };

@@ -22,6 +22,7 @@ pub(in super::super) const ALL: &[Scenario] = &[
     ADDRESS_IN_USE,
     ADDRESS_IN_USE_LISTENER,
     PORT_RANGE_OVERLAP,
+    SYN_SENT_SCAN,
 ];
 
 const RANGE: Setting = Setting {
@@ -70,6 +71,17 @@ pub(in super::super) fn short_connections(
     Ok(())
 }
 
+/// While the scenario is held, such connections go on.
+pub(in super::super) fn go_on(
+    lab: &mut Lab,
+    every: Duration,
+    client: HostId,
+    first: HostId,
+    listener: Handle,
+) {
+    lab.meanwhile(every, move |lab| short_connections(lab, client, first, listener, 1));
+}
+
 fn all_wait(rows: &[Socket]) -> bool {
     let others = rows.iter().filter(|row| !matches!(row.state, TimeWait | Listen)).count();
     count(rows, TimeWait) > 0 && others == 0
@@ -107,6 +119,7 @@ const TIME_WAIT_PILE_UP: Scenario = Scenario {
         lab.wait_rows(PEER, "nothing is left at the server", |rows| {
             rows.iter().all(|row| row.state == Listen)
         })?;
+        go_on(lab, Duration::from_secs(1), SUBJECT, SUBJECT, listener);
         lab.look(SUBJECT)
     },
 };
@@ -221,7 +234,9 @@ const TIME_WAIT_OVERFLOW: Scenario = Scenario {
         lab.step(format!("the subject opens {connections} connections to the peer, and closes each first"));
         let listener = lab.listener(PEER, PORT, 16)?;
         short_connections(lab, SUBJECT, SUBJECT, listener, connections)?;
-        lab.wait_rows(SUBJECT, "a few TIME_WAIT only", |rows| all_wait(rows) && count(rows, TimeWait) <= 5)
+        lab.wait_rows(SUBJECT, "a few TIME_WAIT only", |rows| all_wait(rows) && count(rows, TimeWait) <= 5)?;
+        go_on(lab, Duration::from_millis(300), SUBJECT, SUBJECT, listener);
+        Ok(())
     },
 };
 
@@ -352,6 +367,53 @@ const PORT_RANGE_OVERLAP: Scenario = Scenario {
         lab.wait_rows(SUBJECT, "a connection to the outside has the server's port", |rows| {
             rows.iter().any(|row| row.state == Established && row.local_port == Some(OVERLAPPING))
         })?;
+        Ok(())
+    },
+};
+
+const SYN_SENT_SCAN: Scenario = Scenario {
+    name: "syn-sent-scan",
+    group: Group::Faults,
+    purpose: "One program connects to very many addresses, few of which answer: a scanner, a worm, or a crawler with a bad \
+              list.",
+    look_at: "SYN_SENT of one program towards many remote addresses and one port.",
+    ended_by: "tcp_syn_retries for each; the program has to be looked at.",
+    settings: &[Setting {
+        name: "addresses",
+        value: "60",
+        usual: "none",
+        why: "how many addresses it tries",
+    }],
+    finding: Some("syn-sent-scan"),
+    promises: &[
+        Promise::Seen(SUBJECT, "SYN_SENT towards every address"),
+        Promise::Counter("Tcp.ActiveOpens", 60),
+    ],
+    play: |lab| {
+        let addresses = lab.parameter("addresses").clamp(1, 150) as usize;
+        lab.step(format!(
+            "the subject's program connects to port 22 of {addresses} addresses; nobody is there"
+        ));
+        let mut tried = 0_u8;
+        let mut scan = move |lab: &mut Lab, how_many: usize| {
+            for _ in 0..how_many {
+                let address = std::net::Ipv4Addr::new(192, 0, 2, 100 + tried % 150);
+                tried = tried.wrapping_add(1);
+                lab.connecting(SUBJECT, (address, 22).into())?;
+            }
+            Ok::<(), Stop>(())
+        };
+        lab.quietly(|lab| {
+            scan(lab, addresses)?;
+            lab.wait_rows(SUBJECT, "SYN_SENT towards every address", |rows| {
+                let mut seen: Vec<_> = rows.iter().map(|row| (row.state, row.remote_address)).collect();
+                seen.sort_unstable();
+                seen.dedup();
+                seen.len() == addresses && seen.iter().all(|(state, _)| *state == SynSent)
+            })
+        })?;
+        lab.summarize(SUBJECT, format!("{addresses} × connect()"))?;
+        lab.meanwhile(Duration::from_millis(500), move |lab| scan(lab, 10));
         Ok(())
     },
 };

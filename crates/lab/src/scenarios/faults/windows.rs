@@ -191,12 +191,17 @@ const SLOW_READER_PEER: Scenario = Scenario {
         Promise::Segments(SUBJECT, Pattern::TEXT, 3, usize::MAX),
     ],
     play: |lab| {
-        let (_, peer) = fill(lab)?;
+        let (subject, peer) = fill(lab)?;
         lab.step("the peer's program reads 1024 bytes every tenth of a second");
         for _ in 0..16 {
             let _ = lab.receive_at_most(peer, 1_024)?;
             lab.pass(Duration::from_millis(100))?;
         }
+        lab.meanwhile(Duration::from_millis(100), move |lab| {
+            let _ = lab.receive_at_most(peer, 1_024)?;
+            let _ = lab.send(subject, &MUCH[..1_024])?;
+            Ok(())
+        });
         Ok(())
     },
 };
