@@ -127,6 +127,12 @@ pub enum Command {
     /// Tell both ends' states from packets: capture files, or a live interface.
     #[command(after_long_help = trace_help())]
     Trace(TraceArgs),
+    /// Close chosen sockets of any program; shows them and asks first.
+    #[command(after_long_help = KILL_HELP)]
+    Kill(KillArgs),
+    /// Show how soon sockets notice that their peer is gone; set keepalive on running programs.
+    #[command(after_long_help = KEEPALIVE_HELP)]
+    Keepalive(KeepaliveArgs),
     /// Put a real kernel socket into any state, or into a fault, in a namespace of its own.
     #[command(after_long_help = LAB_HELP)]
     Lab(LabArgs),
@@ -275,7 +281,7 @@ pub struct TraceArgs {
     #[arg(long, value_name = "N", default_value_t = 1_000_000, help_heading = "Tracking")]
     pub max_flows: usize,
 
-    /// With 2, one thread reads while another tracks; the answer is the same.
+    /// Threads that track, each its share of the flows, while one more reads; the answer is the same.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64), help_heading = "Tracking")]
     pub threads: u16,
 }
@@ -309,6 +315,73 @@ fn duration(text: &str) -> Result<Duration, String> {
     filter::parse_duration(text).map_err(|error| error.to_string())
 }
 
+/// Options of `eleven kill`.
+#[derive(Args, Debug)]
+pub struct KillArgs {
+    /// Close them without asking.
+    #[arg(long, short = 'y')]
+    pub yes: bool,
+
+    /// Only show what would be closed.
+    #[arg(long, conflicts_with = "yes")]
+    pub dry_run: bool,
+
+    /// Which sockets; there must be a filter.
+    #[command(flatten)]
+    pub filter: FilterArgs,
+}
+
+const KILL_HELP: &str = "\
+Examples:
+  eleven kill 'state close-wait and pid 812'        a leak, until the program is repaired
+  eleven kill 'state established and dst 10.0.3.7 and age > 1h' --dry-run
+  eleven kill 'state time-wait and sport = :8080' --yes
+
+Each socket is known by the kernel's cookie: one that took the same addresses meanwhile is left alone.
+It takes CAP_NET_ADMIN. Exit code 1: at least one could not be closed.";
+
+/// Options of `eleven keepalive`.
+#[derive(Args, Debug)]
+pub struct KeepaliveArgs {
+    /// Turn keepalive on with these: time before the first probe, interval between probes, and how many may go unanswered.
+    #[arg(long, value_name = "time=60,interval=10,probes=3", value_delimiter = ',')]
+    pub set: Vec<String>,
+
+    /// Set TCP_USER_TIMEOUT: how long data may go unacknowledged; 0s takes it off.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub user_timeout: Option<Duration>,
+
+    /// Turn keepalive off.
+    #[arg(long, conflicts_with = "set")]
+    pub off: bool,
+
+    /// Put back what was before the changes made with this command.
+    #[arg(long, conflicts_with_all = ["set", "user_timeout", "off", "filter", "dry_run"])]
+    pub undo: bool,
+
+    /// Change them without asking.
+    #[arg(long, short = 'y')]
+    pub yes: bool,
+
+    /// Only show which sockets would be changed.
+    #[arg(long, conflicts_with = "yes")]
+    pub dry_run: bool,
+
+    /// Which sockets; connections when left out. Listeners, from which new connections inherit, with `state listen`.
+    #[command(flatten)]
+    pub filter: FilterArgs,
+}
+
+const KEEPALIVE_HELP: &str = "\
+Examples:
+  eleven keepalive                                   who would notice a dead peer, and how soon
+  eleven keepalive 'process orders' --set time=60,interval=10,probes=3 --user-timeout 30s
+  eleven keepalive --undo
+
+The options are read and set through a copy of the program's own descriptor, which takes the right to trace it: the same
+user, or CAP_SYS_PTRACE. A program that sets the options again later wins. What is put back is what was in effect, as the
+socket's own setting: it no longer follows the sysctls.";
+
 /// Options of `eleven lab`.
 #[derive(Args, Debug)]
 pub struct LabArgs {
@@ -328,6 +401,8 @@ pub enum LabCommand {
     Shell(LabShellArgs),
     /// Play scenarios on the kernel and on the endpoint, and list what differs.
     Compare(LabCompareArgs),
+    /// Play a script of packetdrill on the kernel, on the endpoint, or on both and compare.
+    RunScript(LabScriptArgs),
 }
 
 /// Options of `eleven lab list`.
@@ -392,6 +467,34 @@ pub struct LabCompareArgs {
     /// The scenarios; all paths and losses when left out.
     #[arg(value_name = "NAME")]
     pub names: Vec<String>,
+}
+
+/// Options of `eleven lab run-script`.
+#[derive(Args, Debug)]
+pub struct LabScriptArgs {
+    /// The scripts.
+    #[arg(value_name = "FILE", required = true, value_hint = ValueHint::FilePath)]
+    pub files: Vec<PathBuf>,
+
+    /// What the scripts are played on.
+    #[arg(long, value_enum, default_value_t, value_name = "WHICH")]
+    pub backend: ScriptBackend,
+
+    /// How much sooner or later than the script says the kernel may be.
+    #[arg(long, value_name = "DURATION", default_value = "15ms", value_parser = duration)]
+    pub tolerance: Duration,
+}
+
+/// What scripts are played on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ScriptBackend {
+    /// The running kernel, in a namespace of its own.
+    #[default]
+    Kernel,
+    /// The endpoint, in virtual time and without privilege.
+    Endpoint,
+    /// One after the other: the first line at which they differ.
+    Both,
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {
@@ -486,6 +589,8 @@ Examples:
   eleven lab run lost-fin -w fin.pcapng -o fin.svg
   eleven lab run --all --format json         everything, for a program
   eleven lab shell time-wait                 a shell beside the socket
+  eleven lab compare                         where our endpoint is unlike the kernel
+  eleven lab run-script close.pkt --backend both
 
 It takes root, or a kernel that allows user namespaces. Everything happens in a network namespace of
 its own, which goes away with the program.";

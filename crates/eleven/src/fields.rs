@@ -53,7 +53,8 @@ pub struct Needs {
 }
 
 impl Needs {
-    const NOTHING: Self = Self {
+    /// Nothing but the row itself.
+    pub const NOTHING: Self = Self {
         labelling: Labelling { owners: false, cgroups: false },
         extensions: Extensions { tcp_info: false, age: false, congestion: false, memory_and_options: false },
     };

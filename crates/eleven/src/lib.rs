@@ -7,8 +7,10 @@ pub mod cli;
 pub mod fields;
 pub mod filter;
 
+mod ask;
 mod commands;
 mod output;
 mod text;
+mod undo;
 
 pub use commands::run;

@@ -3,6 +3,7 @@
 //! Most tests make real sockets in a network namespace of their own. That takes root, or for
 //! most of them `unshare -rn cargo test -p eleven`; what cannot run says `skipped:` and why.
 
+mod act;
 mod bad_input;
 mod contract;
 mod filters;

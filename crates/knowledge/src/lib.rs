@@ -12,7 +12,7 @@ mod subjects;
 pub use language::{Language, UnknownLanguage};
 pub use placeholder::fill;
 pub use subjects::{
-    AnomalyText, CombinationText, ErrnoFacts, ErrnoText, FindingText, StateText, SysctlFacts, SysctlText,
-    anomaly, anomaly_names, combination, errno, errno_name, errno_names, finding, finding_codes, flag, state,
-    story, sysctl, sysctls, transition, verdict,
+    AnomalyText, CombinationText, ErrnoFacts, ErrnoText, FindingText, KillText, StateText, SysctlFacts,
+    SysctlText, anomaly, anomaly_names, combination, errno, errno_name, errno_names, finding, finding_codes,
+    flag, kill, state, story, sysctl, sysctls, transition, verdict,
 };

@@ -35,6 +35,7 @@ pub(crate) static SYSCTLS: Source = source!("sysctls.toml");
 pub(crate) static FINDINGS: Source = source!("findings.toml");
 pub(crate) static ANOMALIES: Source = source!("anomalies.toml");
 pub(crate) static STORY: Source = source!("story.toml");
+pub(crate) static KILL: Source = source!("kill.toml");
 
 pub(crate) static ERRNO_FACTS: &str = include_str!("../texts/facts/errnos.toml");
 pub(crate) static SYSCTL_FACTS: &str = include_str!("../texts/facts/sysctls.toml");

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 use crate::Language;
 use crate::source::{
-    ANOMALIES, ERRNO_FACTS, ERRNOS, FINDINGS, FLAGS, STATES, STORY, SYSCTL_FACTS, SYSCTLS, TRANSITIONS,
+    ANOMALIES, ERRNO_FACTS, ERRNOS, FINDINGS, FLAGS, KILL, STATES, STORY, SYSCTL_FACTS, SYSCTLS, TRANSITIONS,
 };
 
 type Table<T> = BTreeMap<String, T>;
@@ -230,4 +230,23 @@ pub fn anomaly(name: &str, language: Language) -> Option<AnomalyText> {
 /// placeholders (`{client}`) are for [`fill`](crate::fill).
 pub fn story(key: &str, language: Language) -> Option<String> {
     parse::<Table<String>>(STORY.text(language)).remove(key)
+}
+
+/// What follows when a socket is closed from outside.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KillText {
+    /// What its program sees.
+    pub program: String,
+    /// What its peer sees.
+    pub peer: String,
+}
+
+/// What follows when a socket in this state is closed from outside.
+pub fn kill(state: State, language: Language) -> KillText {
+    let mut table: Table<KillText> = parse(KILL.text(language));
+    match table.remove(state.as_str()) {
+        Some(text) => text,
+        None => unreachable!("every state has a text, a test proves it"),
+    }
 }

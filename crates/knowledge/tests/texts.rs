@@ -9,7 +9,7 @@ use eleven_knowledge::{
 };
 use eleven_tcp::State;
 
-const SUBJECTS: [&str; 8] = [
+const SUBJECTS: [&str; 9] = [
     "states.toml",
     "flags.toml",
     "transitions.toml",
@@ -18,6 +18,7 @@ const SUBJECTS: [&str; 8] = [
     "findings.toml",
     "anomalies.toml",
     "story.toml",
+    "kill.toml",
 ];
 
 /// The sentences whose placeholders are words that the caller fills in, not sysctls.
@@ -52,6 +53,16 @@ fn sentences<'a>(table: &'a toml::Table, found: &mut Vec<&'a str>) {
             toml::Value::Array(items) => found.extend(items.iter().filter_map(toml::Value::as_str)),
             toml::Value::Table(inner) => sentences(inner, found),
             _ => {}
+        }
+    }
+}
+
+#[test]
+fn every_state_can_be_killed_knowingly() {
+    for state in State::ALL {
+        for language in [Language::English, Language::SimplifiedChinese] {
+            let text = eleven_knowledge::kill(state, language);
+            assert!(!text.program.is_empty() && !text.peer.is_empty(), "{state}");
         }
     }
 }

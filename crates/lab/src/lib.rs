@@ -14,7 +14,8 @@
 //! - [`evidence`] and [`promise`]: what was seen, and what it keeps;
 //! - [`run`]: plays a scenario and tells what came of it;
 //! - [`ladder`]: draws it;
-//! - [`compare`]: where the endpoint is unlike the kernel.
+//! - [`compare`]: where the endpoint is unlike the kernel;
+//! - [`script`]: scripts of packetdrill, played on the kernel.
 
 mod capture;
 mod clock;
@@ -28,6 +29,7 @@ pub mod promise;
 mod run;
 mod scenario;
 mod scenarios;
+pub mod script;
 mod stage;
 pub mod wire;
 

@@ -1,5 +1,6 @@
-//! Reads TCP sockets from the Linux kernel: sock_diag, BPF, /proc, namespaces.
+//! Reads TCP sockets from the Linux kernel: sock_diag, BPF, /proc, namespaces. And acts on them, when told to.
 
+pub mod act;
 pub mod bpf;
 pub mod bytecode;
 pub mod namespace;

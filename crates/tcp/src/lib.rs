@@ -47,6 +47,7 @@ pub mod ip;
 mod isn;
 pub mod listener;
 mod pair;
+pub mod patience;
 pub mod pcapng;
 pub mod policy;
 pub mod recovery;

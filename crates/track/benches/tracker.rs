@@ -130,9 +130,13 @@ fn run(name: &str, flows: u32, exchanges: u32, size: u32, together: usize, batch
             .collect();
         let begins = Instant::now();
         if batch {
-            tracker.observe_batch(&sightings, |_, verdict| {
-                black_box(verdict);
-            });
+            tracker.observe_batch(
+                &sightings,
+                |sighting| *sighting,
+                |_, verdict| {
+                    black_box(verdict);
+                },
+            );
         } else {
             for sighting in &sightings {
                 black_box(tracker.observe(sighting));

@@ -2,7 +2,7 @@
 
 use eleven_tcp::{Flags, FlagsClass, State};
 
-use crate::half::{At, Half, Marks};
+use crate::half::{At, Half, Marks, Stray};
 use crate::key::Key;
 use crate::machine::{self, Arrival, Context};
 use crate::note::{Note, Notes};
@@ -226,18 +226,22 @@ impl Conversation {
         if late {
             notes.insert(Note::OldTimestamp);
         }
-        let context = Context { at, late, round_trips: &self.round_trips };
         let odd = odd_flags(&seen, mine, theirs, &mut notes);
         let mut sender_rule = None;
         let mut receiver_rule = None;
         let mut round_trip = None;
         if !odd {
+            if theirs.rare.is_some() && seen.is_synchronized() {
+                numbers::resynchronise(theirs, mine, &seen, at, &mut notes);
+            }
             let arrival = Arrival {
                 expected: mine.contiguous,
                 acceptable: machine::is_acceptable(theirs, mine, &seen),
                 ack_acceptable: numbers::is_ack_acceptable(mine, theirs, &seen),
                 fin_repeated: mine.is(Marks::FIN),
             };
+            let stray = seen.len() > 0 && !arrival.acceptable && numbers::is_stray(mine, theirs, &seen);
+            let context = Context { at, late, stray, round_trips: &self.round_trips };
             sender_rule = machine::emit(mine, theirs, &seen, &context, &mut notes);
             round_trip = put_down(mine, theirs, &seen, &context, arrival, &mut notes);
             receiver_rule = machine::receive(theirs, mine, &seen, arrival, at);
@@ -415,11 +419,15 @@ fn put_down(
         }
         let probe = numbers::note_probe(mine, theirs, seen, notes);
         if seen.len() > 0 && !probe {
-            if arrival.acceptable || seen.end().le(mine.next) {
-                numbers::put_down_text(mine, theirs, seen, context, notes);
-            } else {
+            if context.stray {
                 notes.insert(Note::OutOfWindow);
+                let fin = seen.has(Flags::FIN);
+                mine.note_stray(Stray { start: seen.seq, end: seen.end(), fin });
+            } else {
+                numbers::put_down_text(mine, theirs, seen, context, notes);
             }
+        } else if seen.seq.gt(mine.next) && arrival.acceptable {
+            numbers::put_down_unseen(mine, seen, notes);
         }
     }
     if !seen.has(Flags::ACK) {
@@ -441,6 +449,8 @@ fn begin_midstream(mine: &mut Half, seen: &Seen<'_>) {
     mine.contiguous = seen.seq;
     mine.acked = seen.seq;
     mine.marks.set(Marks::NUMBERED);
+    // A FIN may lie before it; text shows that none does.
+    mine.marks.set(Marks::UNSEEN_TAIL);
 }
 
 /// What a reset is.

@@ -178,6 +178,10 @@ impl Flow {
         })
     }
 
+    pub(crate) fn sort_anomalies(&mut self) {
+        self.anomalies.sort_by_key(|anomaly| (anomaly.first_packet, anomaly.kind, anomaly.side));
+    }
+
     /// How often an anomaly was seen, on both sides together.
     pub fn count_of(&self, kind: Note) -> u32 {
         self.anomalies.iter().filter(|anomaly| anomaly.kind == kind).map(|anomaly| anomaly.count).sum()
@@ -266,14 +270,13 @@ impl Conversation {
                 first_packet: self.origin.packet,
             });
         }
-        told.sort_by_key(|anomaly| (anomaly.first_packet, anomaly.kind, anomaly.side));
         let opened_by = Side::BOTH.into_iter().find(|side| self.halves[side.index()].is(Marks::ACTIVE));
         let last_change = self
             .halves
             .iter()
             .filter_map(|half| half.path.len().checked_sub(1).map(|last| half.path.offset_ns_at(last)))
             .max();
-        Flow {
+        let mut flow = Flow {
             id: self.origin.packet,
             ordinal: self.ordinal,
             path: self.path,
@@ -293,7 +296,9 @@ impl Conversation {
             anomalies: told,
             zeek: if detail == Detail::Whole { self.tell_zeek() } else { None },
             wireshark: self.wireshark,
-        }
+        };
+        flow.sort_anomalies();
+        flow
     }
 
     fn tell_zeek(&self) -> Option<Zeek> {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use eleven_tcp::{Ecn, Flags, Options, Segment, SeqNumber};
 
-use crate::zeek::Observer;
+use crate::zeek::observer::Observer;
 use crate::{Checksums, Report, Reported, Settings, Side, Sighting, Tracker};
 
 /// Takes bytes from the front; zeros when there are no more.

@@ -2,8 +2,8 @@
 
 use eleven_tcp::{Rule, SackBlock, SeqNumber, State};
 
-use crate::path::{Again, Origin, Path, Step};
-use crate::{Assumption, Inference, Provenance};
+use crate::path::{Again, Kind, Origin, Path, Step};
+use crate::{Inference, Provenance};
 
 /// Yes-or-no facts about a side.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,7 +61,8 @@ impl Marks {
     /// It was reset from outside: [`Half::reset_at`] is valid.
     pub(crate) const WAS_RESET: Self = Self(1 << 24);
 
-    /// The last of its numbers that are acknowledged were not seen: its FIN may be among them.
+    /// The last of its numbers that are acknowledged, or those before the first seen, were not seen: its FIN may be among
+    /// them.
     pub(crate) const UNSEEN_TAIL: Self = Self(1 << 25);
 
     /// Something was taken back of its path.
@@ -75,6 +76,9 @@ impl Marks {
 
     /// Its last segment had another TTL than [`Half::hop_limit`].
     pub(crate) const ODD_HOPS: Self = Self(1 << 29);
+
+    /// A FIN of it was outside the window.
+    pub(crate) const STRAY_FIN: Self = Self(1 << 30);
 
     #[inline]
     pub(crate) const fn has(self, other: Self) -> bool {
@@ -127,7 +131,8 @@ pub(crate) struct Half {
     pub(crate) duplicate_acks: u16,
     /// How often it sent the same text without an answer.
     pub(crate) unanswered: u8,
-    state: State,
+    /// The last step of the path: it is asked for with every segment.
+    now: Kind,
     pub(crate) timed_end: SeqNumber,
     /// Microseconds after the flow's first packet, as is the next; they wrap.
     pub(crate) timed_at: u32,
@@ -156,6 +161,16 @@ pub(crate) struct Rare {
     pub(crate) gap_since: i64,
     /// What the peer has reported by SACK, newest first.
     pub(crate) sacked: Vec<SackBlock>,
+    /// What was sent outside the window last. If the peer acknowledges just that, the numbers are really there.
+    pub(crate) stray: Option<Stray>,
+}
+
+/// A segment outside the window.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stray {
+    pub(crate) start: SeqNumber,
+    pub(crate) end: SeqNumber,
+    pub(crate) fin: bool,
 }
 
 /// So many stretches behind gaps are remembered.
@@ -185,7 +200,7 @@ impl Default for Half {
             mss: 0,
             duplicate_acks: 0,
             unanswered: 0,
-            state: State::Closed,
+            now: Kind::NOWHERE,
             timed_end: zero,
             timed_at: 0,
             last_time: 0,
@@ -212,8 +227,8 @@ pub(crate) struct At {
 
 impl Half {
     #[inline]
-    pub(crate) const fn state(&self) -> State {
-        self.state
+    pub(crate) fn state(&self) -> State {
+        self.now.state()
     }
 
     #[inline]
@@ -222,11 +237,9 @@ impl Half {
     }
 
     /// How sure the state is.
+    #[inline]
     pub(crate) fn provenance(&self) -> Provenance {
-        match self.path.len() {
-            0 => Provenance::Assumed(Assumption::NothingHeard),
-            length => self.path.provenance_at(length - 1),
-        }
+        self.now.provenance()
     }
 
     /// The last step of the path stands on a segment that was only seen on its way.
@@ -238,20 +251,31 @@ impl Half {
     pub(crate) fn step(&mut self, state: State, rule: Option<&'static Rule>, provenance: Provenance, at: At) {
         let step = Step { state, rule, provenance, packet: at.packet, time_ns: at.time_ns };
         self.path.push(&step, at.origin);
-        self.state = state;
+        self.now = Kind::new(state, provenance);
+    }
+
+    /// Writes another beginning than LISTEN and the step behind it.
+    pub(crate) fn rewrite_listen(&mut self, steps: &[Step; 2], at: At) {
+        self.path.rewrite_listen(steps, at.origin);
+        self.now = self.path.last();
     }
 
     /// Puts in a step at the time of one that was taken back.
     pub(crate) fn put(&mut self, again: &Again) {
         self.path.put(again);
-        self.state = self.path.len().checked_sub(1).map_or(State::Closed, |last| self.path.state_at(last));
+        self.now = self.path.last();
     }
 
     /// Whether the step below a place is one that the side would have answered at once.
     pub(crate) fn is_unanswered_below(&self, place: usize) -> bool {
         place > 1
             && self.path.provenance_at(place - 1) == Provenance::Inferred(Inference::SeenTravelling)
-            && matches!(self.path.state_at(place - 1), State::CloseWait | State::Closing | State::TimeWait)
+            && match self.path.state_at(place - 1) {
+                State::CloseWait | State::Closing => true,
+                // In CLOSING it had the FIN already.
+                State::TimeWait => self.path.state_at(place - 2) != State::Closing,
+                _ => false,
+            }
     }
 
     /// Takes back what came behind a place of the path.
@@ -261,10 +285,7 @@ impl Half {
             self.marks.set(Marks::TAKEN_BACK);
         }
         self.path.truncate(length);
-        self.state = match self.path.len() {
-            0 => State::Closed,
-            length => self.path.state_at(length - 1),
-        };
+        self.now = self.path.last();
     }
 
     /// Raises how sure a step is; never lowers it.
@@ -278,6 +299,7 @@ impl Half {
         };
         if rank(self.path.provenance_at(index)) < rank(provenance) {
             self.path.set_provenance(index, provenance);
+            self.now = self.path.last();
         }
     }
 
@@ -375,6 +397,15 @@ impl Half {
         rare.sacked.retain(|known| !(known.start.ge(block.start) && known.end.le(block.end)));
         rare.sacked.insert(0, block);
         rare.sacked.truncate(MOST_BLOCKS);
+    }
+
+    /// Remembers what was sent outside the window.
+    #[cold]
+    pub(crate) fn note_stray(&mut self, stray: Stray) {
+        if stray.fin {
+            self.marks.set(Marks::STRAY_FIN);
+        }
+        self.rare.get_or_insert_default().stray = Some(stray);
     }
 
     /// Whether the peer has reported all of this by SACK.

@@ -1,8 +1,9 @@
 //! Addresses and ports of a flow, and their keyed hash.
 
+use core::hash::{BuildHasher, Hasher};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use siphasher::sip::SipHasher13;
+use foldhash::quality::FixedState;
 
 use crate::Sighting;
 
@@ -42,6 +43,9 @@ pub(crate) struct Located {
 }
 
 impl Sockets {
+    /// Nobody's.
+    pub(crate) const NONE: Self = Self::V4 { addresses: [0; 2], ports: [0; 2] };
+
     /// The sockets of a segment from one to another, and whether the sender is the second.
     #[inline]
     pub(crate) fn of(source: IpAddr, destination: IpAddr, ports: (u16, u16)) -> (Self, bool) {
@@ -68,39 +72,59 @@ impl Sockets {
     }
 
     #[inline]
-    pub(crate) fn hash(&self, path: u64, secret: &[u8; 16]) -> u64 {
+    pub(crate) fn hash(&self, path: u64, secret: &Secret) -> u64 {
+        let mut hasher = secret.hasher();
         match self {
             Self::V4 { addresses, ports } => {
-                let mut bytes = [0; 20];
-                bytes[..4].copy_from_slice(&addresses[0].to_ne_bytes());
-                bytes[4..8].copy_from_slice(&addresses[1].to_ne_bytes());
-                bytes[8..10].copy_from_slice(&ports[0].to_ne_bytes());
-                bytes[10..12].copy_from_slice(&ports[1].to_ne_bytes());
-                if path == 0 {
-                    return SipHasher13::new_with_key(secret).hash(&bytes[..12]);
-                }
-                bytes[12..].copy_from_slice(&path.to_ne_bytes());
-                SipHasher13::new_with_key(secret).hash(&bytes)
+                hasher.write_u64(u64::from(addresses[0]) << 32 | u64::from(addresses[1]));
+                hasher.write_u32(u32::from(ports[0]) << 16 | u32::from(ports[1]));
             }
             Self::V6(wide) => {
-                let mut bytes = [0; 46];
-                bytes[..16].copy_from_slice(&wide.addresses[0].to_ne_bytes());
-                bytes[16..32].copy_from_slice(&wide.addresses[1].to_ne_bytes());
-                bytes[32..34].copy_from_slice(&wide.ports[0].to_ne_bytes());
-                bytes[34..36].copy_from_slice(&wide.ports[1].to_ne_bytes());
-                bytes[36..44].copy_from_slice(&path.to_ne_bytes());
-                bytes[44] = u8::from(wide.narrow[0]);
-                bytes[45] = u8::from(wide.narrow[1]);
-                SipHasher13::new_with_key(secret).hash(&bytes)
+                hasher.write_u128(wide.addresses[0]);
+                hasher.write_u128(wide.addresses[1]);
+                hasher.write_u32(u32::from(wide.ports[0]) << 16 | u32::from(wide.ports[1]));
+                hasher.write_u8(u8::from(wide.narrow[0]) << 1 | u8::from(wide.narrow[1]));
             }
         }
+        if path != 0 {
+            hasher.write_u64(path);
+        }
+        hasher.finish()
+    }
+}
+
+/// What makes hashes hard to aim at: who sends packets does not know it.
+#[derive(Clone, Debug)]
+pub(crate) struct Secret(FixedState);
+
+impl Secret {
+    #[inline]
+    pub(crate) fn new(key: &[u8; 16]) -> Self {
+        let bits = u128::from_ne_bytes(*key);
+        Self(FixedState::with_seed((bits >> 64) as u64 ^ (bits as u64).rotate_left(32)))
+    }
+
+    #[inline]
+    pub(crate) fn hasher(&self) -> impl Hasher + use<> {
+        self.0.build_hasher()
+    }
+
+    /// Of a socket, or with port 0 of a host.
+    pub(crate) fn hash(&self, address: IpAddr, port: u16) -> u64 {
+        let mut hasher = self.hasher();
+        match address {
+            IpAddr::V4(address) => hasher.write_u32(address.to_bits()),
+            IpAddr::V6(address) => hasher.write_u128(address.to_bits()),
+        }
+        hasher.write_u16(port);
+        hasher.finish()
     }
 }
 
 impl Located {
     /// Where a sighting belongs.
     #[inline]
-    pub(crate) fn of(sighting: &Sighting<'_>, secret: &[u8; 16]) -> Self {
+    pub(crate) fn of(sighting: &Sighting<'_>, secret: &Secret) -> Self {
         let ports = (sighting.segment.source_port, sighting.segment.destination_port);
         let (sockets, reversed) = Sockets::of(sighting.source, sighting.destination, ports);
         let hash = sockets.hash(sighting.path, secret);

@@ -44,7 +44,10 @@
 //!   else is [`Provenance::Inferred`] or [`Provenance::Assumed`], with the reason.
 //! - **Passing states.** Whether FIN_WAIT2 or CLOSING lies between FIN_WAIT1 and TIME_WAIT depends on which of two segments
 //!   arrived first, and the end sends the same in both. Only a capture at the end's own host shows it. Nor does ESTABLISHED
-//!   show between SYN_RECV and CLOSE_WAIT: the FIN may have been the first segment that arrived.
+//!   show between SYN_RECV and CLOSE_WAIT: the FIN may have been the first segment that arrived. And an ACK of nothing but the
+//!   SYN shows neither SYN_RECV nor ESTABLISHED: the one questions with it what the other answers with it; nor does a SYN+ACK,
+//!   where both opened and the two may have crossed. As little does the ACK of the peer's FIN show CLOSING or TIME_WAIT. Text
+//!   does show ESTABLISHED, also where the FIN comes with it.
 //! - TIME_WAIT and CLOSED differ by a timer: [`Settings::time_wait`] after the last segment the end is
 //!   [assumed](Assumption::TimeWaitOver) to be CLOSED.
 //!
@@ -55,9 +58,12 @@
 //! # Flows
 //!
 //! A new flow between the same sockets begins only with a SYN of another number, after the old one is over or outside its
-//! window. Idleness ends nothing. A flow's identity is the number of its first packet, so that trackers which each see a part of the
-//! flows ([`Tracker::hash`] tells which) come to the same as one.
+//! window. Idleness ends nothing. A flow's identity is the number of its first packet.
+//!
+//! Several trackers can share the work ([`Tracker::shard`], [`Tracker::hash`]). What depends on all flows, which is the how
+//! manieth and who floods or scans, they leave to a [`Census`], and [`Shards`] tells their flows as one tracker would.
 
+mod census;
 mod conversation;
 mod flow;
 mod fuzz;
@@ -69,9 +75,11 @@ mod note;
 mod numbers;
 mod path;
 mod provenance;
+mod report;
 mod rtt;
 mod seen;
 mod settings;
+mod shards;
 mod sighting;
 mod sketch;
 mod slab;
@@ -80,6 +88,7 @@ mod verdict;
 mod wireshark;
 mod zeek;
 
+pub use census::{Census, CensusEntry, Event};
 pub use conversation::Anomaly;
 pub use flow::{End, Ending, Flow, Zeek};
 #[doc(hidden)]
@@ -87,9 +96,11 @@ pub use fuzz::try_any_bytes;
 pub use note::{Note, Notes};
 pub use path::Step;
 pub use provenance::{Assumption, Inference, Provenance};
+pub use report::{Report, Reported};
 pub use rtt::RoundTrips;
 pub use settings::{Checksums, Settings};
+pub use shards::Shards;
 pub use sighting::{Side, Sighting};
-pub use tracker::{Report, Reported, Totals, Tracker};
+pub use tracker::{Totals, Tracker};
 pub use verdict::Verdict;
 pub use wireshark::Completeness;

@@ -33,6 +33,8 @@ pub(crate) enum Deed {
     Fin,
     /// Has got the acknowledgment of its FIN.
     FinAcked,
+    /// Has got the acknowledgment of its FIN, and with it the peer's.
+    FinAckedAndFin,
     /// Resets because of text nobody can read.
     TextAfterClose,
     /// Has left TIME_WAIT.
@@ -41,7 +43,7 @@ pub(crate) enum Deed {
     IcmpHardError,
 }
 
-const WHATS: [&str; 15] = [
+const WHATS: [&str; 16] = [
     "active-open",
     "passive-open",
     "syn",
@@ -54,6 +56,7 @@ const WHATS: [&str; 15] = [
     "abort",
     "fin",
     "fin-acked",
+    "fin-acked-and-fin",
     "text-after-close",
     "time-wait-timeout",
     "icmp-hard-error",
@@ -103,6 +106,7 @@ mod tests {
             (State::CloseWait, Deed::Abort, State::Closed),
             (State::FinWait1, Deed::FinAcked, State::FinWait2),
             (State::FinWait1, Deed::Fin, State::Closing),
+            (State::FinWait1, Deed::FinAckedAndFin, State::TimeWait),
             (State::FinWait1, Deed::TextAfterClose, State::Closed),
             (State::FinWait1, Deed::Abort, State::Closed),
             (State::FinWait2, Deed::Fin, State::TimeWait),

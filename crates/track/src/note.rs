@@ -198,6 +198,12 @@ impl Notes {
         self.0 == 0
     }
 
+    /// What is in either.
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
     /// One after the other.
     pub fn iter(self) -> impl Iterator<Item = Note> {
         TABLE.iter().map(|row| row.0).filter(move |note| self.contains(*note))

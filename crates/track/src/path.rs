@@ -34,6 +34,30 @@ pub(crate) struct Packed {
     kind: u8,
 }
 
+/// A state and how sure it is, in one byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Kind(u8);
+
+impl Kind {
+    /// Before the first step.
+    pub(crate) const NOWHERE: Self =
+        Self::new(State::Closed, Provenance::Assumed(crate::Assumption::NothingHeard));
+
+    pub(crate) const fn new(state: State, provenance: Provenance) -> Self {
+        Self(state.index() as u8 | provenance.code() << 4)
+    }
+
+    #[inline]
+    pub(crate) fn state(self) -> State {
+        state_of(self.0)
+    }
+
+    #[inline]
+    pub(crate) fn provenance(self) -> Provenance {
+        Provenance::from_code(self.0 >> 4)
+    }
+}
+
 const NO_RULE: u8 = u8::MAX;
 
 /// Ordinary lives fit without more memory.
@@ -83,7 +107,7 @@ impl Packed {
             time,
             packet: packet.to_le_bytes(),
             rule: step.rule.map_or(NO_RULE, index_of),
-            kind: step.state.index() as u8 | step.provenance.code() << 4,
+            kind: Kind::new(step.state, step.provenance).0,
         }
     }
 
@@ -151,8 +175,7 @@ impl Path {
     fn listen(&self) -> Packed {
         let provenance = Provenance::Inferred(crate::Inference::AnsweredSyn);
         let rule = rule_of(State::Closed, Deed::PassiveOpen).map_or(NO_RULE, index_of);
-        let kind = State::Listen.index() as u8 | provenance.code() << 4;
-        Packed { rule, kind, ..self.inline[0] }
+        Packed { rule, kind: Kind::new(State::Listen, provenance).0, ..self.inline[0] }
     }
 
     fn get(&self, index: usize) -> Packed {
@@ -233,6 +256,12 @@ impl Path {
         }
     }
 
+    /// State and provenance of the last step.
+    #[inline]
+    pub(crate) fn last(&self) -> Kind {
+        self.len().checked_sub(1).map_or(Kind::NOWHERE, |last| Kind(self.kind(last)))
+    }
+
     /// The state of a step.
     #[inline]
     pub(crate) fn state_at(&self, index: usize) -> State {
@@ -252,7 +281,18 @@ impl Path {
     /// The place of the last step into a state.
     pub(crate) fn find(&self, state: State) -> Option<usize> {
         let wanted = state.index() as u8;
-        (0..self.len()).rev().find(|index| self.kind(*index) & 0xf == wanted)
+        let is_it = |step: &Packed| step.kind & 0xf == wanted;
+        let listens = usize::from(self.listens());
+        let kept = self.kept();
+        if kept > INLINE
+            && let Some(place) = self.more.as_ref().and_then(|more| more.iter().rposition(is_it))
+        {
+            return Some(place + INLINE + listens);
+        }
+        if let Some(place) = self.inline.iter().take(kept).rposition(is_it) {
+            return Some(place + listens);
+        }
+        (listens > 0 && state == State::Listen).then_some(0)
     }
 
     pub(crate) fn set_provenance(&mut self, index: usize, provenance: Provenance) {

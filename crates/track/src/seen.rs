@@ -78,6 +78,12 @@ impl<'a> Seen<'a> {
         self.has(Flags::ACK) && !self.flags.intersects(Flags::SYN.union(Flags::FIN).union(Flags::RST))
     }
 
+    /// Has ACK, and neither SYN nor RST.
+    #[inline]
+    pub(crate) const fn is_synchronized(&self) -> bool {
+        self.has(Flags::ACK) && !self.flags.intersects(Flags::SYN.union(Flags::RST))
+    }
+
     /// Only an acknowledgment.
     #[inline]
     pub(crate) const fn is_pure_ack(&self) -> bool {
@@ -121,8 +127,46 @@ fn survey_slowly(mut rest: &[u8]) -> (Option<Timestamps>, bool) {
     }
 }
 
+/// What a SYN offers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SynOptions {
+    /// 0 where it says nothing.
+    pub(crate) mss: u16,
+    pub(crate) scale: Option<u8>,
+    pub(crate) sack: bool,
+    pub(crate) fast_open: bool,
+}
+
+impl SynOptions {
+    /// A light walk as above: floods are nothing but SYNs.
+    pub(crate) fn of(options: &Options) -> Self {
+        let mut found = Self::default();
+        let mut rest = options.as_bytes();
+        while let [kind, behind @ ..] = rest {
+            rest = match (*kind, behind) {
+                (0, _) => return found,
+                (1, _) => behind,
+                (_, [length, ..]) if *length >= 2 && behind.len() + 1 >= usize::from(*length) => {
+                    let (data, behind) = behind[1..].split_at(usize::from(*length) - 2);
+                    match (*kind, data) {
+                        (2, &[high, low]) => found.mss = u16::from_be_bytes([high, low]),
+                        (3, &[shift]) => found.scale = Some(shift),
+                        (4, []) => found.sack = true,
+                        (34, _) | (254, [0xf9, 0x89, ..]) => found.fast_open = true,
+                        _ => {}
+                    }
+                    behind
+                }
+                _ => return found,
+            };
+        }
+        found
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use eleven_tcp::TcpOption;
     use proptest::prelude::*;
 
     use super::*;
@@ -134,6 +178,24 @@ mod tests {
         )) {
             let options = Options::from_bytes(&bytes).unwrap();
             prop_assert_eq!(survey(&options), (options.timestamps(), options.malformed()));
+        }
+
+        #[test]
+        fn the_light_walk_of_a_syn_sees_them_too(bytes in prop::collection::vec(
+            prop_oneof![0..=4_u8, Just(34), Just(254), Just(0xf9), Just(0x89), any::<u8>()], 0..=40
+        )) {
+            let options = Options::from_bytes(&bytes).unwrap();
+            let mut expected = SynOptions::default();
+            for option in &options {
+                match option {
+                    TcpOption::MaximumSegmentSize(mss) => expected.mss = mss,
+                    TcpOption::WindowScale(shift) => expected.scale = Some(shift),
+                    TcpOption::SackPermitted => expected.sack = true,
+                    TcpOption::FastOpen(_) | TcpOption::FastOpenExperiment(_) => expected.fast_open = true,
+                    _ => {}
+                }
+            }
+            prop_assert_eq!(SynOptions::of(&options), expected);
         }
     }
 }

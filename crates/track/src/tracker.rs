@@ -1,19 +1,14 @@
 //! All flows.
 
-use std::net::{IpAddr, SocketAddr};
-
-use eleven_tcp::{Flags, State};
+use eleven_tcp::Flags;
 use hashbrown::HashTable;
-use siphasher::sip::SipHasher13;
 
+use crate::census::{Census, CensusEntry, Event, EventKind};
 use crate::conversation::Conversation;
 use crate::flow::Detail;
-use crate::half::{At, Marks};
-use crate::key::{Key, Located, Sockets};
-use crate::moves::{Deed, rule_of};
-use crate::sketch::Sketch;
+use crate::key::{Key, Located, Secret, Sockets};
 use crate::slab::Slab;
-use crate::{Flow, Inference, Note, Notes, Provenance, Settings, Sighting, Verdict};
+use crate::{Flow, Note, Notes, Reported, Settings, Sighting, Verdict};
 
 /// Rebuilds the states of both ends of every flow.
 ///
@@ -33,9 +28,10 @@ pub struct Tracker {
     recent: Vec<Entry>,
     evicted: Vec<Flow>,
     totals: Totals,
-    floods: Sketch,
-    scans: Sketch,
-    sketch_key: [u64; 2],
+    /// `None`: somebody else counts, and is told the events.
+    census: Option<Census>,
+    events: Vec<Event>,
+    secret: Secret,
     now_ns: i64,
 }
 
@@ -80,56 +76,30 @@ pub struct Totals {
     pub bad_checksums: u64,
 }
 
-/// Something an ICMP error tells about a flow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Report {
-    /// Fragmentation needed, or packet too big: the largest packet the next link takes.
-    PacketTooBig {
-        /// In bytes; 0 where the router does not say.
-        mtu: u32,
-    },
-    /// A hard error: protocol or port unreachable.
-    Unreachable,
-    /// Any other: it may pass.
-    Transient,
-}
-
-/// An ICMP error that quotes a TCP segment.
-#[derive(Clone, Copy, Debug)]
-pub struct Reported {
-    /// The packet's number, as in [`Sighting::number`].
-    pub number: u64,
-    /// When, in nanoseconds since the Unix epoch.
-    pub time_ns: i64,
-    /// Who had sent the segment that is quoted.
-    pub source: SocketAddr,
-    /// Whom it was for.
-    pub destination: SocketAddr,
-    /// Its sequence number.
-    pub seq: u32,
-    /// As in [`Sighting::path`].
-    pub path: u64,
-    /// What is reported.
-    pub report: Report,
-}
-
 impl Tracker {
     /// Nothing seen yet.
     pub fn new(mut settings: Settings) -> Self {
-        let key = SipHasher13::new_with_key(&settings.hash_key);
         settings.max_flows = settings.max_flows.clamp(1, u32::MAX as usize - 1);
+        let census = Census::new(&settings);
         Self {
+            secret: Secret::new(&settings.hash_key),
             settings,
             flows: Slab::new(),
             index: HashTable::new(),
             recent: vec![Entry { tag: 0, place: u32::MAX }; RECENT],
             evicted: Vec::new(),
             totals: Totals::default(),
-            floods: Sketch::new(),
-            scans: Sketch::new(),
-            sketch_key: [key.hash(b"low"), key.hash(b"high")],
+            census: Some(census),
+            events: Vec::new(),
             now_ns: i64::MIN,
         }
+    }
+
+    /// One that sees only a part of the flows, those of some [hashes](Self::hash). What depends on all flows it leaves to
+    /// others: they drain its [events](Self::drain_events), have a [`Census`] count those of all shards, and
+    /// [enter](Self::enter) what that says. Until then its flows have no number, and its verdicts never do.
+    pub fn shard(settings: Settings) -> Self {
+        Self { census: None, ..Self::new(settings) }
     }
 
     /// The choices it was made with.
@@ -145,52 +115,58 @@ impl Tracker {
     /// The hash of a segment's sockets and path under the key of the settings, the same in both directions: for who
     /// shards flows over several trackers.
     pub fn hash(settings: &Settings, sighting: &Sighting<'_>) -> u64 {
-        Located::of(sighting, &settings.hash_key).hash
+        Located::of(sighting, &Secret::new(&settings.hash_key)).hash
+    }
+
+    /// The same for the flow an ICMP error is about.
+    pub fn hash_of_report(settings: &Settings, reported: &Reported) -> u64 {
+        reported.located(&Secret::new(&settings.hash_key)).hash
     }
 
     /// Takes in a segment.
     pub fn observe(&mut self, sighting: &Sighting<'_>) -> Verdict {
-        let located = Located::of(sighting, &self.settings.hash_key);
+        let located = Located::of(sighting, &self.secret);
         let found = self.find(&located);
         self.observe_located(sighting, &located, found)
     }
 
-    /// Takes in a few segments and hands each verdict on, with its place among them. It comes to the same as
-    /// [`observe`](Self::observe) one by one; the flows are looked up beforehand, so that memory is waited for only once.
-    pub fn observe_batch(&mut self, sightings: &[Sighting<'_>], mut each: impl FnMut(usize, &Verdict)) {
+    /// Takes in segments, which `sighting` reads out of whatever holds them, and hands each on with its verdict. It comes to
+    /// the same as [`observe`](Self::observe) one by one; the flows are looked up beforehand, so that memory is waited for
+    /// only once.
+    pub fn observe_batch<T>(
+        &mut self,
+        segments: &[T],
+        sighting: impl Fn(&T) -> Sighting<'_>,
+        mut each: impl FnMut(&T, &Verdict),
+    ) {
         const AT_ONCE: usize = 16;
-        for (chunk, part) in sightings.chunks(AT_ONCE).enumerate() {
-            let mut located = [None; AT_ONCE];
-            let mut places = [u32::MAX; AT_ONCE];
-            for (slot, sighting) in located.iter_mut().zip(part) {
-                *slot = Some(Located::of(sighting, &self.settings.hash_key));
-            }
-            for (place, slot) in places.iter_mut().zip(&located) {
-                if let Some(slot) = slot {
-                    // Any flow of the same hash will do: this only brings it near.
-                    let tag = Entry::new(slot.hash, 0).tag;
-                    *place = match self.recent.get(slot.hash as usize % RECENT) {
-                        Some(entry) if entry.tag == tag => entry.place,
-                        _ => {
-                            let found = self.index.find(spread(slot.hash), |entry| entry.tag == tag);
-                            found.map_or(u32::MAX, |entry| entry.place)
-                        }
-                    };
-                }
+        let nowhere = Located { sockets: Sockets::NONE, path: 0, hash: 0, reversed: false };
+        let mut located = [nowhere; AT_ONCE];
+        let mut places = [u32::MAX; AT_ONCE];
+        for part in segments.chunks(AT_ONCE) {
+            for ((slot, place), segment) in located.iter_mut().zip(&mut places).zip(part) {
+                *slot = Located::of(&sighting(segment), &self.secret);
+                // Any flow of the same hash will do: this only brings it near.
+                let tag = Entry::new(slot.hash, 0).tag;
+                *place = match self.recent.get(slot.hash as usize % RECENT) {
+                    Some(entry) if entry.tag == tag => entry.place,
+                    _ => {
+                        let found = self.index.find(spread(slot.hash), |entry| entry.tag == tag);
+                        found.map_or(u32::MAX, |entry| entry.place)
+                    }
+                };
             }
             let mut near = 0_u32;
-            for place in places {
-                if let Some(flow) = self.flows.get(place as usize) {
+            for place in &places[..part.len()] {
+                if let Some(flow) = self.flows.get(*place as usize) {
                     near = near.wrapping_add(flow.touch());
                 }
             }
             std::hint::black_box(near);
-            for (index, (slot, sighting)) in located.iter().zip(part).enumerate() {
-                if let Some(slot) = slot {
-                    let found = self.recall(slot, places[index]).or_else(|| self.find(slot));
-                    let verdict = self.observe_located(sighting, slot, found);
-                    each(chunk * AT_ONCE + index, &verdict);
-                }
+            for ((slot, place), segment) in located.iter().zip(places).zip(part) {
+                let found = self.recall(slot, place).or_else(|| self.find(slot));
+                let verdict = self.observe_located(&sighting(segment), slot, found);
+                each(segment, &verdict);
             }
         }
     }
@@ -278,58 +254,70 @@ impl Tracker {
         if self.flows.len() >= self.settings.max_flows {
             self.evict();
         }
-        self.suspect(sighting, notes);
         let place = self.flows.len();
         let key = Key::keep(&located.sockets);
         self.totals.flows += 1;
-        let ordinal = self.totals.flows;
+        let ordinal = self.count_in(sighting, place as u32, located.reversed, notes);
         self.flows.push(Conversation::new(sighting, key, located.reversed, ordinal, &self.settings));
         let entry = Entry::new(located.hash, place);
         self.index.insert_unique(entry.hash(), entry, |entry| entry.hash());
         place
     }
 
-    /// A keyed hash for the sketches: they only have to be hard to aim at, so two multiplications do.
-    fn hash_of(&self, address: IpAddr, port: u16) -> u64 {
-        let [low, high] = self.sketch_key;
-        let bits = match address {
-            IpAddr::V4(address) => u128::from(address.to_bits()),
-            IpAddr::V6(address) => address.to_bits(),
+    /// Tells of a flow that begins. Its number, 0 as long as that is not known.
+    fn count_in(&mut self, sighting: &Sighting<'_>, place: u32, reversed: bool, notes: &mut Notes) -> u64 {
+        let flags = sighting.segment.flags;
+        let opens = flags.contains(Flags::SYN) && !flags.contains(Flags::ACK);
+        let probes = !flags.intersects(Flags::ACK | Flags::SYN | Flags::RST);
+        let event = Event::of(sighting, &self.secret, EventKind::Begins { place, opens, probes, reversed });
+        let Some(census) = &mut self.census else {
+            self.events.push(event);
+            return 0;
         };
-        let folded = |one: u64, other: u64| {
-            let product = u128::from(one) * u128::from(other);
-            product as u64 ^ (product >> 64) as u64
-        };
-        let near = folded(bits as u64 ^ low, 0x9e37_79b9_7f4a_7c15);
-        folded(near ^ (bits >> 64) as u64 ^ u64::from(port).rotate_right(16), high | 1)
-    }
-
-    /// Counts an attempt to open.
-    fn suspect(&mut self, sighting: &Sighting<'_>, notes: &mut Notes) {
-        let segment = sighting.segment;
-        let opens = segment.flags.contains(Flags::SYN) && !segment.flags.contains(Flags::ACK);
-        let probes = !segment.flags.intersects(Flags::ACK | Flags::SYN | Flags::RST);
-        if opens {
-            let destination = self.hash_of(sighting.destination, segment.destination_port);
-            if self.floods.add(destination, sighting.time_ns) > self.settings.flood_threshold {
-                notes.insert(Note::SynFlood);
-            }
-        }
-        if opens || probes {
-            let source = self.hash_of(sighting.source, 0);
-            if self.scans.add(source, sighting.time_ns) > self.settings.scan_threshold {
-                notes.insert(Note::Scan);
-            }
-        }
+        census.count(&event).map_or(0, |entry| {
+            *notes = notes.union(entry.notes);
+            entry.ordinal
+        })
     }
 
     /// An attempt succeeded: neither flood nor scan.
     #[cold]
     fn forgive(&mut self, sighting: &Sighting<'_>) {
-        let destination = self.hash_of(sighting.destination, sighting.segment.destination_port);
-        self.floods.remove(destination);
-        let source = self.hash_of(sighting.source, 0);
-        self.scans.remove(source);
+        let event = Event::of(sighting, &self.secret, EventKind::Opened);
+        match &mut self.census {
+            Some(census) => {
+                census.count(&event);
+            }
+            None => self.events.push(event),
+        }
+    }
+
+    /// What a [shard](Self::shard) has to tell since this was called last, in the order of packets.
+    pub fn drain_events(&mut self) -> Vec<Event> {
+        core::mem::take(&mut self.events)
+    }
+
+    /// Takes in what the census says about one of its flows; `false` if that was evicted and fetched already.
+    pub fn enter(&mut self, entry: &CensusEntry) -> bool {
+        let is_it = |flow: &Conversation| flow.origin.packet == entry.flow;
+        let place = match self.flows.get(entry.place as usize) {
+            Some(flow) if is_it(flow) => Some(entry.place as usize),
+            // It was moved when others were evicted.
+            _ if self.totals.evicted > 0 => self.flows.iter().position(is_it),
+            _ => None,
+        };
+        if let Some(flow) = place.and_then(|place| self.flows.get_mut(place)) {
+            flow.ordinal = entry.ordinal;
+            flow.count(entry.notes, flow.side(entry.reversed), entry.flow);
+            return true;
+        }
+        let evicted = self.evicted.iter_mut().find(|flow| flow.id == entry.flow);
+        evicted.map(|flow| entry.amend(flow)).is_some()
+    }
+
+    /// The time of the last segment, in nanoseconds since the Unix epoch.
+    pub(crate) const fn now_ns(&self) -> i64 {
+        self.now_ns
     }
 
     /// Makes room: a 64th of all flows at once, so that choosing them costs little for each.
@@ -366,7 +354,7 @@ impl Tracker {
     fn remove(&mut self, place: u32) {
         let hash = |tracker: &Self, place: u32| {
             let flow = tracker.flows.get(place as usize);
-            spread(flow.map_or(0, |flow| flow.key.sockets().hash(flow.path, &tracker.settings.hash_key)))
+            spread(flow.map_or(0, |flow| flow.key.sockets().hash(flow.path, &tracker.secret)))
         };
         let own = hash(self, place);
         if let Ok(entry) = self.index.find_entry(own, |known| known.place == place) {
@@ -390,12 +378,10 @@ impl Tracker {
 
     /// Takes in an ICMP error. Tells the flow it is about and what it does there; `None` if there is no such flow.
     pub fn observe_icmp(&mut self, reported: &Reported) -> Option<Verdict> {
-        let ports = (reported.source.port(), reported.destination.port());
-        let (sockets, reversed) = Sockets::of(reported.source.ip(), reported.destination.ip(), ports);
-        let hash = sockets.hash(reported.path, &self.settings.hash_key);
-        let place = self.find(&Located { sockets, path: reported.path, hash, reversed })?;
+        let located = reported.located(&self.secret);
+        let place = self.find(&located)?;
         let flow = self.flows.get_mut(place)?;
-        Some(flow.observe_report(reported, reversed))
+        Some(flow.observe_report(reported, located.reversed))
     }
 
     /// All flows that are kept, in the order in which they began, each told as it is now when its turn comes: so they can
@@ -461,7 +447,8 @@ impl Tracker {
         let index = self.index.capacity() * 8 / 7 * (size_of::<Entry>() + 1);
         let flows: usize = self.flows.iter().map(Conversation::memory).sum();
         let recent = self.recent.capacity() * size_of::<Entry>();
-        flows + spare + index + recent + self.floods.memory() + self.scans.memory()
+        let census = self.census.as_ref().map_or(0, Census::memory);
+        flows + spare + index + recent + census
     }
 }
 
@@ -513,50 +500,6 @@ impl Conversation {
             ^ self.last_time as u32
             ^ self.close_us
             ^ u32::from(self.key.is_wide())
-    }
-
-    /// An ICMP error about something its sender had sent.
-    #[cold]
-    fn observe_report(&mut self, reported: &Reported, reversed: bool) -> Verdict {
-        let from = self.side(reversed);
-        let before = [self.halves[0].state(), self.halves[1].state()];
-        let at = At { origin: self.origin, packet: reported.number, time_ns: reported.time_ns };
-        let half = &mut self.halves[from.index()];
-        let mut notes = Notes::NONE;
-        let mut rule = None;
-        let seq = eleven_tcp::SeqNumber(reported.seq);
-        // RFC 5927: it has to be about something that is under way.
-        let under_way = half.is(Marks::NUMBERED) && seq.ge(half.acked) && seq.lt(half.next);
-        match reported.report {
-            Report::PacketTooBig { .. } if under_way => notes.insert(Note::PacketTooBig),
-            Report::Unreachable if under_way => {
-                if matches!(half.state(), State::SynSent | State::SynReceived) {
-                    rule = rule_of(half.state(), Deed::IcmpHardError);
-                    if let Some(rule) = rule {
-                        half.step(rule.to, Some(rule), Provenance::Inferred(Inference::Reported), at);
-                    }
-                }
-            }
-            _ => {}
-        }
-        self.count(notes, from, reported.number);
-        let halves = &self.halves;
-        Verdict {
-            flow: self.origin.packet,
-            ordinal: self.ordinal,
-            is_first: false,
-            from,
-            seq: seq.offset_from(halves[from.index()].isn),
-            ack: None,
-            length: 0,
-            before,
-            after: [halves[0].state(), halves[1].state()],
-            provenances: [halves[0].provenance(), halves[1].provenance()],
-            sender_rule: rule,
-            receiver_rule: None,
-            notes,
-            duplicate_acks: 0,
-        }
     }
 }
 

@@ -250,6 +250,11 @@ const OPENED: &[&str] = &[
      s FA 1 2 0 ~ simultaneous-close
      @500 s FA 1 2 0 ! fin-retransmission ~ spurious-retransmission
      c A 2 2 0 ~ fin-retransmission",
+    // Its first copy was not captured, as an acknowledgment behind it shows; or it was overtaken.
+    "s A 2 1 0 ! gap
+     @900 s FA 1 1 0 ! fin-retransmission ~ out-of-order retransmission",
+    "s A 2 1 0 ! gap
+     s FA 1 1 0 ! out-of-order ~ fin-retransmission",
     // A SYN in the middle.
     "c S 50 - 0 ! syn-in-connection ~ port-reuse
      s A 1 1 0 ! challenge-ack",
@@ -427,6 +432,51 @@ fn reports_of_routers_count_only_for_what_is_under_way() {
     // RFC 5927: an open connection outlives it.
     assert_eq!(report(Report::Unreachable, 1, true).after(Side::Client), State::Established);
     assert_eq!(report(Report::Transient, 0, false).after(Side::Client), State::SynSent);
+}
+
+#[test]
+fn numbers_that_both_sides_use_are_followed_over_gigabytes() {
+    let (lines, flows) = play(
+        "c S 0 - 0
+         s SA 0 1 0
+         c A 1 1 0
+         s PA 1 1 1000
+         c A 1 1001 0
+         s PA 1500000000 1 1000
+         c A 1 1500001000 0
+         s PA 1500001000 1 1000
+         c A 1 1500002000 0
+         s PA -1300000000 1 1000
+         c A 1 -1299999000 0
+         s PA -1299999000 1 1000
+         c A 1 -1299998000 0
+         s FPA 900000000 1 1000
+         c A 1 900000000 0
+         c FA 1 900001001 0
+         s A 900001001 2 0",
+    );
+    let notes = |line: usize| lines[line].verdict.notes;
+    assert!(notes(5).contains(Note::OutOfWindow) && notes(6).contains(Note::AckedUnseen));
+    assert!(notes(7).is_empty() && notes(8).is_empty(), "{:?} {:?}", notes(7), notes(8));
+    assert!(notes(11).is_empty() && notes(12).is_empty(), "{:?} {:?}", notes(11), notes(12));
+    // The FIN moves nobody until the peer acknowledges where it is.
+    assert_eq!(lines[13].verdict.after(Side::Server), State::Established);
+    assert_eq!(lines[14].verdict.after(Side::Server), State::FinWait1);
+    let flow = &flows[0];
+    assert_eq!((flow.client.state, flow.server.state), (State::Closed, State::TimeWait));
+    assert_eq!((flow.server.unique_bytes, flow.server.all_retransmissions()), (6_000, 0));
+    // Who only sends so far away moves nothing, and one who only acknowledges it neither.
+    let (lines, flows) = play(
+        "c S 0 - 0
+         s SA 0 1 0
+         c A 1 1 0
+         s FPA 1500000000 1 1000
+         c A 1 1500000500 0
+         c FPA 1 1 10
+         s A 1 12 0",
+    );
+    assert!(lines[4].verdict.has(Note::BadAck));
+    assert_eq!((flows[0].client.state, flows[0].server.state), (State::FinWait2, State::CloseWait));
 }
 
 #[test]

@@ -87,6 +87,20 @@ fn zeek_says_the_same() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+#[test]
+fn a_transfer_of_which_little_was_captured_ends() {
+    use eleven_tcp::State;
+    let Some(corpus) = corpus() else {
+        println!("skipped: no corpus");
+        return;
+    };
+    let packets = capture::read(&std::fs::read(corpus.join("ftp--bigtransfer.pcap")).unwrap());
+    let flows = track(&packets, Checksums::Flag);
+    // More than four gigabytes in 25 packets.
+    assert_eq!((flows[2].client.state, flows[2].server.state), (State::Closed, State::TimeWait));
+    assert_eq!(flows[2].ending.as_str(), "fin");
+}
+
 /// What tshark says of each pair of sockets: the completeness of its one stream.
 fn tshark(file: &Path) -> Option<BTreeMap<String, Vec<u8>>> {
     let fields = [

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use eleven_tcp::{Ecn, Flags, Segment, SeqNumber};
-use eleven_track::{Settings, Sighting, Tracker, Verdict};
+use eleven_track::{Census, Settings, Shards, Sighting, Tracker};
 use proptest::prelude::*;
 
 proptest! {
@@ -21,11 +21,12 @@ proptest! {
     }
 
     #[test]
-    fn shards_say_what_one_tracker_says(steps in prop::collection::vec((0_u16..40, any::<bool>(), 0_u8..32, 0_u32..3_000), 1..400)) {
-        let settings = Settings { flood_threshold: u32::MAX, scan_threshold: u32::MAX, ..Settings::default() };
+    fn shards_say_what_one_tracker_says(steps in prop::collection::vec((0_u16..40, any::<bool>(), 0_u8..32, 0_u32..3_000), 1..400), round in 1_usize..60) {
+        let settings = Settings { flood_threshold: 9, scan_threshold: 5, ..Settings::default() };
         let mut one = Tracker::new(settings.clone());
         let mut batched = Tracker::new(settings.clone());
-        let mut shards = [Tracker::new(settings.clone()), Tracker::new(settings.clone()), Tracker::new(settings.clone())];
+        let mut shards = [(); 3].map(|()| Tracker::shard(settings.clone()));
+        let mut census = Census::new(&settings);
         let segments: Vec<_> = steps.iter().map(|(port, client, flags, number)| Segment {
             source_port: if *client { 1_000 + port } else { 80 },
             destination_port: if *client { 80 } else { 1_000 + port },
@@ -52,27 +53,33 @@ proptest! {
                 path: number % 2,
             }
         }).collect();
-        let mut verdicts = Vec::new();
-        for sighting in &sightings {
-            let verdict = one.observe(sighting);
-            let shard = Tracker::hash(&settings, sighting) as usize % shards.len();
-            // Each tracker numbers what it sees itself.
-            let ordinal = verdict.ordinal;
-            prop_assert_eq!(Verdict { ordinal, ..shards[shard].observe(sighting) }, verdict);
-            verdicts.push(verdict);
-        }
-        let mut places = Vec::new();
-        batched.observe_batch(&sightings, |place, verdict| {
-            assert_eq!(*verdict, verdicts[place]);
-            places.push(place);
+        let verdicts: Vec<_> = sightings.iter().map(|sighting| one.observe(sighting)).collect();
+        let mut numbers = Vec::new();
+        batched.observe_batch(&sightings, |sighting| *sighting, |sighting, verdict| {
+            assert_eq!(*verdict, verdicts[numbers.len()]);
+            numbers.push(sighting.number);
         });
-        prop_assert_eq!(places, (0..sightings.len()).collect::<Vec<_>>());
-        let last = sightings.last().map_or(0, |sighting| sighting.time_ns);
-        let mut whole: Vec<_> = one.finish().collect();
-        let mut parts: Vec<_> = shards.into_iter().flat_map(|mut shard| { shard.advance(last); shard.finish() }).collect();
-        parts.sort_by_key(|flow| flow.id);
-        whole.iter_mut().chain(&mut parts).for_each(|flow| flow.ordinal = 0);
-        prop_assert_eq!(parts, whole);
+        prop_assert_eq!(numbers, sightings.iter().map(|sighting| sighting.number).collect::<Vec<_>>());
+        for sightings in sightings.chunks(round) {
+            for sighting in sightings {
+                shards[Tracker::hash(&settings, sighting) as usize % 3].observe(sighting);
+            }
+            let mut events: Vec<_> = (0..)
+                .zip(&mut shards)
+                .flat_map(|(shard, tracker)| tracker.drain_events().into_iter().map(move |event| (shard, event)))
+                .collect();
+            events.sort_by_key(|(_, event)| event.packet);
+            for (shard, event) in events {
+                if let Some(entry) = census.count(&event) {
+                    prop_assert!(shards[shard as usize].enter(&entry));
+                }
+            }
+        }
+        let shards = Shards::new(shards.into());
+        prop_assert!(shards.outlines().map(|flow| flow.id).eq(one.outlines().map(|flow| flow.id)));
+        let told: Vec<_> = shards.flows().collect();
+        prop_assert_eq!(&told, &one.flows().collect::<Vec<_>>());
+        prop_assert_eq!(shards.finish().collect::<Vec<_>>(), told);
     }
 }
 

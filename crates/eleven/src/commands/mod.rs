@@ -5,6 +5,8 @@ mod count;
 mod diff;
 mod explain;
 mod interrupt;
+mod keepalive;
+mod kill;
 mod lab;
 mod list;
 mod man;
@@ -13,20 +15,23 @@ mod summary;
 mod trace;
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, Write as _};
+use std::ops::ControlFlow;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::Parser;
 use eleven_knowledge::Language;
-use eleven_linux::namespace::NamespaceChoice;
+use eleven_linux::namespace::{self, NamespaceChoice};
 use eleven_linux::sock_diag::{Extensions, Request};
-use eleven_linux::{Cgroups, Labelling, ReadError, ReadReport};
-use eleven_snapshot::Family;
+use eleven_linux::{Cgroups, Labelling, ReadError, ReadReport, ReaderChoice, read_sockets};
+use eleven_snapshot::{Family, Socket};
 
 use crate::cli::{Cli, Command, Global};
-use crate::fields::Needs;
+use crate::fields::{self, Needs};
 use crate::filter::{Filter, FilterError, Names, NoNames, SystemNames};
-use crate::output::note;
+use crate::output::{Column, Output, Style, Table, note};
+use crate::text;
 
 /// Exit code of a command line that was not understood.
 const WRONG_USAGE: u8 = 2;
@@ -76,6 +81,8 @@ fn dispatch(cli: &Cli) -> anyhow::Result<()> {
         Some(Command::List(args)) => list::run(global, args),
         Some(Command::Explain(args)) => explain::run(global, args),
         Some(Command::Trace(args)) => trace::run(global, args),
+        Some(Command::Kill(args)) => kill::run(global, args),
+        Some(Command::Keepalive(args)) => keepalive::run(global, args),
         Some(Command::Lab(args)) => lab::run(global, args),
         Some(Command::Snapshot(args)) => snapshot::run(global, args),
         Some(Command::Diff(args)) => diff::run(global, args),
@@ -201,6 +208,57 @@ fn nothing_found(global: &Global, filter: &Filter) -> String {
     let what =
         if filter.is_everything() { "there is no TCP socket here" } else { "no socket matches the filter" };
     format!("{what}{hint}")
+}
+
+/// The sockets that are to be acted on, in memory. They are read by netlink, whose rows have the cookies by which a
+/// socket is known again.
+fn collect(global: &Global, filter: &Filter, wanted: Needs) -> anyhow::Result<Vec<Socket>> {
+    let mut sockets = Vec::new();
+    let report = read_sockets(
+        &global.netns,
+        ReaderChoice::Netlink,
+        &request(global, filter, wanted),
+        labelling(filter, wanted),
+        &mut |socket| {
+            if filter.matches(socket) {
+                sockets.push(socket.clone());
+            }
+            ControlFlow::Continue(())
+        },
+    )?;
+    say_notes(&report);
+    Ok(sockets)
+}
+
+/// Works in the namespace that rows are labelled with.
+fn in_its_namespace<T: Send>(label: Option<&str>, work: impl FnOnce() -> T + Send) -> anyhow::Result<T> {
+    let choice = label.map_or(NamespaceChoice::This, |label| NamespaceChoice::One(label.to_owned()));
+    let (handles, _) = namespace::open(&choice)?;
+    let handle = handles.first().context("the network namespace is gone")?;
+    Ok(handle.run(work)?)
+}
+
+/// A few of the sockets that are to be acted on.
+fn print_sockets(
+    output: &mut Output,
+    global: &Global,
+    sockets: &[Socket],
+    limit: usize,
+) -> anyhow::Result<()> {
+    let fields = fields::columns(&[], global.netns != NamespaceChoice::This).map_err(WrongUsage::Other)?;
+    let layout =
+        fields.iter().map(|field| Column { title: field.title, right: field.right, rank: field.rank });
+    let (paint, columns) = (output.paint, output.columns);
+    let mut table = Table::new(&mut *output, paint, columns, layout.collect());
+    for socket in sockets.iter().take(limit) {
+        let style = Some(Style::State(socket.state));
+        table.row(style, None, |index, cell| (fields[index].write)(socket, cell))?;
+    }
+    table.finish()?;
+    if sockets.len() > limit {
+        writeln!(output, "… {} more", text::thousands((sockets.len() - limit) as u64))?;
+    }
+    Ok(())
 }
 
 /// Says what a reading left out.

@@ -4,6 +4,7 @@ mod bad_input;
 mod compared;
 mod contract;
 mod killed;
+mod scripts;
 mod traced;
 mod unprivileged;
 

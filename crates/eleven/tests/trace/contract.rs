@@ -183,14 +183,6 @@ fn what_is_written_is_read_again_with_its_comments() {
 }
 
 #[test]
-fn threads_change_no_answer() {
-    let (_directory, path) = Simulated { loss: 0.1, seed: 5, ..Simulated::default() }.capture();
-    let answer = |threads: &str| trace(&path, &["--format", "json", "--threads", threads]).done();
-    assert_eq!(answer("1"), answer("2"));
-    assert_eq!(answer("1"), answer("5"));
-}
-
-#[test]
 fn everything_odd_has_its_text() {
     let named: Vec<&str> = eleven_track::Note::all().map(eleven_track::Note::as_str).collect();
     let mut known = eleven_knowledge::anomaly_names();

@@ -5,6 +5,7 @@ mod contract;
 mod corpus;
 mod kernel;
 mod peers;
+mod threads;
 
 use std::fs::File;
 use std::io::BufWriter;

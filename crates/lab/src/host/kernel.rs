@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use eleven_linux::sock_diag::{self, Request};
 use eleven_linux::{Labels, proc};
 use eleven_snapshot::{Counters, KernelOnly, Socket, SocketKind};
 use eleven_tcp::{Instant, State};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{self, AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, ipproto, sockopt};
 
 use super::{Direction, Errno, Host, HostId, SocketId, SocketOption};
@@ -37,7 +38,7 @@ impl KernelHost {
     /// Without the privilege, or where there is no TUN.
     pub fn new(host: HostId) -> Result<Self, LabError> {
         let namespace = Namespace::unshare()?;
-        let tun = Tun::new(DEVICE, host.v4(), host.v6(), MTU)?;
+        let tun = Tun::new(DEVICE, (host.v4(), 24), (host.v6(), 64), MTU)?;
         Ok(Self { namespace, tun, sockets: BTreeMap::new(), labels: Labels::new(None) })
     }
 
@@ -110,8 +111,7 @@ impl Host for KernelHost {
             Ok(fd) => fd,
             Err(error) => return Some(Err(error)),
         };
-        // Connected is who has a peer.
-        net::getpeername(fd).is_ok_and(|peer| peer.is_some()).then_some(Ok(()))
+        is_connected(fd).then_some(Ok(()))
     }
 
     fn accept(&mut self, socket: SocketId) -> Result<(SocketId, SocketAddr), Errno> {
@@ -199,6 +199,14 @@ impl Host for KernelHost {
     }
 
     fn crash(&mut self) {}
+}
+
+/// Whether a connection is open: who has a peer may still be opening it, and could not send.
+pub(crate) fn is_connected(fd: impl AsFd) -> bool {
+    let mut ready = [PollFd::new(&fd, PollFlags::OUT)];
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let can_send = poll(&mut ready, Some(&at_once)).is_ok_and(|count| count > 0);
+    can_send && net::getpeername(&fd).is_ok_and(|peer| peer.is_some())
 }
 
 /// All sockets here are ours, so whoever has no file has no owner.

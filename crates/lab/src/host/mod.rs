@@ -17,6 +17,7 @@ use eleven_tcp::Instant;
 pub use endpoint::EndpointHost;
 pub use errno::Errno;
 pub use kernel::KernelHost;
+pub(crate) use kernel::is_connected;
 
 use crate::LabError;
 

@@ -20,20 +20,25 @@ pub(crate) struct Tun {
 }
 
 impl Tun {
-    /// Makes a device with this host's addresses; the networks /24 and /64 around them are behind it.
+    /// Makes a device with this host's addresses; the networks of so many bits around them are behind it.
     ///
     /// # Errors
     /// [`LabError::NoDevice`].
-    pub(crate) fn new(name: &str, v4: Ipv4Addr, v6: Ipv6Addr, mtu: u16) -> Result<Self, LabError> {
+    pub(crate) fn new(
+        name: &str,
+        v4: (Ipv4Addr, u8),
+        v6: (Ipv6Addr, u8),
+        mtu: u16,
+    ) -> Result<Self, LabError> {
         // Before there is a device: the kernel would announce itself and ask for routers, and captures would show it.
         for (name, value) in [("addr_gen_mode", "1"), ("accept_ra", "0"), ("router_solicitations", "0")] {
             // A kernel without IPv6 has none of them.
             let _ = sysctl::write(&format!("net.ipv6.conf.default.{name}"), value);
         }
-        let build = |v6: Option<Ipv6Addr>| {
-            let builder = DeviceBuilder::new().name(name).ipv4(v4, 24_u8, None).mtu(mtu);
+        let build = |v6: Option<(Ipv6Addr, u8)>| {
+            let builder = DeviceBuilder::new().name(name).ipv4(v4.0, v4.1, None).mtu(mtu);
             match v6 {
-                Some(v6) => builder.ipv6(v6, 64_u8),
+                Some((address, bits)) => builder.ipv6(address, bits),
                 None => builder,
             }
             .build_sync()

@@ -236,11 +236,25 @@ impl FlagRule {
     }
 }
 
+/// The first row that fits, for every combination there is.
+static ROW_OF: [u8; Flags::ALL.bits() as usize + 1] = {
+    let mut rows = [0; Flags::ALL.bits() as usize + 1];
+    let mut bits = 0;
+    while bits < rows.len() {
+        let mut row = 0;
+        while row + 1 < TABLE.len() && !TABLE[row].fits(Flags::from_bits(bits as u16)) {
+            row += 1;
+        }
+        rows[bits] = row as u8;
+        bits += 1;
+    }
+    rows
+};
+
 impl Flags {
     /// Whether a segment may carry these flags, and why.
     pub fn legality(self) -> Legality {
-        let last = &TABLE[TABLE.len() - 1];
-        let row = TABLE.iter().find(|row| row.fits(self)).unwrap_or(last);
+        let row = &TABLE[usize::from(ROW_OF[usize::from(self.bits()) % ROW_OF.len()])];
         Legality { verdict: row.verdict, class: row.class, clause: row.clause }
     }
 }

@@ -17,6 +17,13 @@ pub struct Script {
     pub lines: Vec<String>,
 }
 
+impl Script {
+    /// The value of an option.
+    pub fn option(&self, name: &str) -> Option<&str> {
+        self.options.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+}
+
 /// One thing that happens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {

@@ -30,6 +30,7 @@
 mod ast;
 mod cursor;
 mod expression;
+mod host;
 mod notation;
 mod parser;
 mod play;
@@ -39,8 +40,9 @@ mod symbols;
 pub use ast::{Action, Event, Icmp, OptionSpec, Script, SegmentSpec, SystemCall, Time, Value};
 pub use cursor::ScriptError;
 pub use expression::{Expression, Operator, Statement};
+pub use host::ScriptHost;
 pub use parser::parse;
-pub use play::run;
+pub use play::{Network, START, run, run_on};
 pub use report::{Difference, Report, Verdict};
 
 /// Reads any bytes as a script: for fuzzing. A script that can be read is played for a while.

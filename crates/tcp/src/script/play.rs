@@ -2,32 +2,61 @@
 
 use alloc::collections::BTreeMap;
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
 
 use super::ast::{Action, Event, Script, SystemCall, Time};
+use super::host::{Endpoint, ScriptHost};
 use super::notation::time_text;
 use super::report::{Difference, Report, Verdict};
 use crate::Instant;
-use crate::fast_open::CookieCache;
 use crate::sockets::{Call, Descriptor, Errno, Outcome, Settings, Sockets};
 
 mod calls;
 mod segments;
 
 /// When scripts begin: some numbers reach back from there.
-const START: Instant = Instant::from_secs(1_000);
+pub const START: Instant = Instant::from_secs(1_000);
 const LOCAL: Ipv4Addr = Ipv4Addr::new(192, 168, 0, 1);
 const REMOTE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 const PORT: u16 = 8080;
-/// After this nothing is waited for.
-const LONGEST: Duration = Duration::from_secs(3_600);
 
-/// Plays a script on a host whose sysctls are `settings` at first.
+/// Plays a script on an endpoint whose sysctls are `settings` at first.
 pub fn run(script: &Script, settings: &Settings) -> Report {
-    let mut player = Player::new(script, settings);
+    let mut sockets = Sockets::new(settings.clone());
+    let network = Network::of(script);
+    sockets.set_device(network.local, Ipv6Addr::LOCALHOST, network.mtu);
+    sockets.advance(START, |_| false);
+    run_on(script, Endpoint { sockets, settings: settings.clone() })
+}
+
+/// The network that a script is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// The address of the host under test.
+    pub local: Ipv4Addr,
+    /// The address that its segments come from.
+    pub remote: Ipv4Addr,
+    /// The MTU of the device.
+    pub mtu: u16,
+}
+
+impl Network {
+    /// As the script's options have it.
+    pub fn of(script: &Script) -> Self {
+        let address = |name: &str, default: Ipv4Addr| {
+            script.option(name).and_then(|value| value.parse().ok()).unwrap_or(default)
+        };
+        let mtu = script.option("mtu").and_then(|value| value.parse().ok()).unwrap_or(1500);
+        Self { local: address("local_ip", LOCAL), remote: address("remote_ip", REMOTE), mtu }
+    }
+}
+
+/// Plays a script on any host, whose time is [`START`] and whose [`Network`] is the script's.
+pub fn run_on<H: ScriptHost>(script: &Script, host: H) -> Report {
+    let mut player = Player::new(script, host);
     let mut report = Report { verdicts: Vec::new(), text: String::new() };
     for event in &script.events {
         let difference = player.play(event).and_then(|()| player.check_returned()).err();
@@ -90,9 +119,8 @@ struct Pending {
     line: usize,
 }
 
-struct Player {
-    settings: Settings,
-    sockets: Sockets,
+struct Player<H> {
+    sockets: H,
     descriptors: BTreeMap<i64, Descriptor>,
     /// The descriptor whose connection assertions are about.
     latest: Option<Descriptor>,
@@ -109,22 +137,13 @@ struct Player {
     failed_line: Option<usize>,
 }
 
-impl Player {
-    fn new(script: &Script, settings: &Settings) -> Self {
-        let option = |name: &str| {
-            script.options.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
-        };
-        let address = |name: &str, default: Ipv4Addr| {
-            option(name).and_then(|value| value.parse().ok()).unwrap_or(default)
-        };
-        let (local, remote) = (address("local_ip", LOCAL), address("remote_ip", REMOTE));
-        let mut sockets = Sockets::new(settings.clone());
-        let mtu = option("mtu").and_then(|value| value.parse().ok()).unwrap_or(1500);
-        sockets.set_device(local, Ipv6Addr::LOCALHOST, mtu);
-        sockets.advance(START, |_| false);
+impl<H: ScriptHost> Player<H> {
+    fn new(script: &Script, host: H) -> Self {
+        let Network { local, remote, .. } = Network::of(script);
+        let asked = script.option("tolerance_usecs").and_then(|value| value.parse().ok()).unwrap_or(4_000);
+        let least = i64::try_from(host.least_tolerance().as_micros()).unwrap_or(i64::MAX);
         Self {
-            settings: settings.clone(),
-            sockets,
+            sockets: host,
             descriptors: BTreeMap::new(),
             latest: None,
             flow: Flow {
@@ -137,7 +156,7 @@ impl Player {
             },
             stage: Stage::Nothing,
             next_port: 33_000,
-            tolerance: option("tolerance_usecs").and_then(|value| value.parse().ok()).unwrap_or(4_000),
+            tolerance: least.max(asked),
             pending: None,
             returned: None,
             anchor: None,
@@ -215,26 +234,22 @@ impl Player {
             }
             Action::Set(settings) => {
                 for (name, value) in settings {
-                    if let Err(error) = self.sockets.settings_mut().set(name, value) {
-                        return differs(
-                            "this cannot be set",
-                            "a value that is understood",
-                            error.to_string(),
-                        );
+                    if let Err(error) = self.sockets.set_sysctl(name, value) {
+                        return differs("this cannot be set", "a value that is understood", error);
                     }
                 }
                 Ok(())
             }
             Action::Restore => {
-                *self.sockets.settings_mut() = self.settings.clone();
+                self.sockets.restore_sysctls();
                 Ok(())
             }
             Action::ForgetCookies => {
-                *self.sockets.demux_mut().cookies_mut() = CookieCache::default();
+                self.sockets.forget_cookies();
                 Ok(())
             }
             Action::NoOffload => {
-                self.sockets.set_offload(false);
+                self.sockets.stop_offload();
                 Ok(())
             }
             Action::Assert(statements) => self.assert(statements),

@@ -34,12 +34,20 @@ errnos! {
     BadDescriptor = 9, "EBADF";
     /// Nothing can be done at once.
     WouldBlock = 11, "EAGAIN";
+    /// The program may not do this.
+    NotPermitted = 1, "EPERM";
+    /// A signal came first.
+    Interrupted = 4, "EINTR";
+    /// The program may not do this here.
+    AccessDenied = 13, "EACCES";
     /// The memory named is none of the program's.
     BadAddress = 14, "EFAULT";
     /// An argument makes no sense here.
     Invalid = 22, "EINVAL";
     /// This side has closed, or the connection is gone.
     BrokenPipe = 32, "EPIPE";
+    /// The message is too large.
+    MessageSize = 90, "EMSGSIZE";
     /// The option is unknown.
     NoSuchOption = 92, "ENOPROTOOPT";
     /// The descriptor cannot do this.
@@ -50,8 +58,12 @@ errnos! {
     AddressNotAvailable = 99, "EADDRNOTAVAIL";
     /// The network cannot be reached.
     NetworkUnreachable = 101, "ENETUNREACH";
+    /// The connection was given up by this host.
+    ConnectionAborted = 103, "ECONNABORTED";
     /// The peer has reset the connection.
     ConnectionReset = 104, "ECONNRESET";
+    /// There is no memory for it.
+    NoBuffers = 105, "ENOBUFS";
     /// There is a connection already.
     IsConnected = 106, "EISCONN";
     /// There is none.

@@ -27,6 +27,27 @@ macro_rules! fields {
                 }
             }
 
+            /// From the bytes of a kernel's structure; what an older one does not have is zero.
+            pub fn from_bytes(bytes: &[u8]) -> Self {
+                let mut bytes = bytes.to_vec();
+                bytes.resize(bytes.len().max(512), 0);
+                // Two fields of four bits, and one of one bit, share bytes.
+                let (scales, limited) = (bytes[6], bytes[7]);
+                bytes[6] = scales & 0xf;
+                bytes[7] = scales >> 4;
+                bytes.insert(8, limited & 1);
+                let mut rest = bytes.as_slice();
+                let mut out = Self::default();
+                $(
+                    if let Some((field, behind)) = rest.split_first_chunk() {
+                        out.$name = <$type>::from_ne_bytes(*field);
+                        rest = behind;
+                    }
+                )*
+                let _ = rest;
+                out
+            }
+
             /// The bytes of the structure as the kernel lays it out.
             pub fn to_bytes(&self) -> Vec<u8> {
                 let mut bytes = Vec::with_capacity(256);
@@ -216,5 +237,26 @@ impl Sockets {
         out.snd_wnd = info.send_window;
         out.rcv_wnd = info.receive_window;
         Ok(out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::TcpInfo;
+
+    #[test]
+    fn bytes_are_read_as_they_are_written() {
+        let info = TcpInfo {
+            state: 1,
+            snd_wscale: 7,
+            rcv_wscale: 10,
+            delivery_rate_app_limited: 1,
+            rto: 200_000,
+            bytes_acked: 1 << 40,
+            rehash: 3,
+            ..TcpInfo::default()
+        };
+        assert_eq!(TcpInfo::from_bytes(&info.to_bytes()), info);
+        assert_eq!(TcpInfo::from_bytes(&[1]), TcpInfo { state: 1, ..TcpInfo::default() });
     }
 }

@@ -171,12 +171,7 @@ fn wire_path(outcome: &Outcome, captured: &[Captured<'_>], host: usize) -> Vec<V
             // Text is sent only by who is open, even if its program has called CLOSE before that.
             if state == State::FinWait1 && !fin_sent && text && !flags.contains(Flags::SYN) {
                 opened = true;
-                push(
-                    &mut life,
-                    wire(state, flags.contains(Flags::FIN), false, true),
-                    Why::Sent(number),
-                    index,
-                );
+                push(&mut life, wire(state, false, false, true), Why::Sent(number), index);
             }
             if flags.contains(Flags::FIN) && !fin_sent {
                 fin_sent = true;
@@ -320,6 +315,7 @@ fn compare(
             is_under_way(outcome, captured, host, &steps, index)
                 || is_passing(outcome, host, &told, index)
                 || is_passing_open(&steps, index)
+                || (is_closing_alike(&steps, index) && truth.contains(&State::Closing))
         })
         .collect();
     // The two paths side by side: what one has and the other has not must be covered by a clause.
@@ -355,10 +351,15 @@ fn is_hidden(outcome: &Outcome, captured: &[Captured<'_>], host: usize, life: &[
     let journal = outcome.simulation.journal();
     let turn = life[index];
     let until = life.get(index + 1).map_or(usize::MAX, |next| next.events);
+    let before = index.checked_sub(1).map(|before| life[before].state);
+    let opens = (before, turn.state) == (Some(State::SynReceived), State::Established);
+    let closes = (before, turn.state) == (Some(State::Closing), State::TimeWait);
     let is_mute = || {
         !captured.iter().any(|packet| {
             packet.good
                 && packet.record.from.0 == host
+                && !(opens && is_first_ack(captured, host, packet))
+                && !(closes && packet.segment.flags == Flags::ACK && packet.segment.text.is_empty())
                 && journal
                     .sent
                     .get(&packet.record.number)
@@ -392,7 +393,14 @@ fn is_passing_open(steps: &[&Step], index: usize) -> bool {
         && state(index - 1) == Some(State::SynReceived)
         && state(index) == Some(State::Established)
         && state(index + 1) == Some(State::CloseWait)
-        && steps[index].provenance == Provenance::Inferred(Inference::SeenTravelling)
+        && steps[index].provenance != Provenance::Observed
+}
+
+/// Clause "the same ACK", for TIME_WAIT: who has got the peer's FIN acknowledges it alike in CLOSING, where it waits for the
+/// acknowledgment of its own.
+fn is_closing_alike(steps: &[&Step], index: usize) -> bool {
+    let before = index.checked_sub(1).map(|before| steps[before].state);
+    steps[index].state == State::TimeWait && matches!(before, Some(State::Closing | State::FinWait2))
 }
 
 /// Clause "under way": what was seen on its way to a side, and did not arrive or was not taken, is told as if it had been, as
@@ -413,6 +421,9 @@ fn is_under_way(
     let journal = outcome.simulation.journal();
     let Some(cause) = captured.get(step.packet as usize - 1) else { return false };
     let next = steps.get(index + 1).map_or(u64::MAX, |next| next.packet);
+    let before = index.checked_sub(1).map(|before| steps[before].state);
+    let opens = step.state == State::Established && before == Some(State::SynReceived);
+    let closes = is_closing_alike(steps, index);
     let contradicted = captured.iter().enumerate().any(|(place, packet)| {
         let number = place as u64 + 1;
         let sent = journal.sent.get(&packet.record.number);
@@ -421,8 +432,22 @@ fn is_under_way(
             && number > step.packet
             && number < next
             && sent.is_some_and(|sending| sending.time > cause.record.time)
+            && !(opens && is_first_ack(captured, host, packet))
+            && !(closes && packet.segment.flags == Flags::ACK && packet.segment.text.is_empty())
     });
     !contradicted || index + 1 == steps.len()
+}
+
+/// Clause "the same ACK": one that acknowledges nothing but the SYN is sent alike in SYN_RECV, where it questions or answers what
+/// came, and in ESTABLISHED. It shows neither; nor does the first SYN+ACK, which may cross the peer's.
+fn is_first_ack(captured: &[Captured<'_>], host: usize, packet: &Captured<'_>) -> bool {
+    let answer = captured.iter().find(|other| {
+        other.good && other.record.from.0 == host && other.segment.flags.contains(Flags::SYN | Flags::ACK)
+    });
+    let acks = packet.segment.flags == Flags::ACK && packet.segment.text.is_empty();
+    answer.is_some_and(|answer| {
+        std::ptr::eq(answer, packet) || (acks && answer.segment.ack == packet.segment.ack)
+    })
 }
 
 /// Whether a packet of the capture brought a side to a state.
@@ -452,7 +477,8 @@ fn check_edges(verdicts: &[Verdict], flows: &[Flow]) -> Result<(), String> {
             };
             // Who sends may take several steps at once: LISTEN is only known behind it.
             let edge = rule.from == before && (rule.to == after || rule.to_on_linux() == after);
-            let several = side == verdict.from;
+            // As may who is shown to have sent a FIN outside what was taken for the window.
+            let several = side == verdict.from || verdict.has(Note::AckedUnseen);
             if !edge && !several {
                 return Err(format!("{} does not lead from {before} to {after}: {verdict:?}", rule.id));
             }

@@ -57,21 +57,21 @@ pub(super) fn run(global: &Global, args: &LabRunArgs) -> anyhow::Result<()> {
     view.finish()
 }
 
-/// Does something with each scenario, several at a time; what came of it, in the order of the list.
-pub(super) fn at_once<T: Send>(
-    scenarios: &[&'static Scenario],
+/// Does something with each of a list, several at a time; what came of it, in the order of the list.
+pub(super) fn at_once<W: Sync, T: Send>(
+    list: &[W],
     interrupt: &AtomicBool,
-    play: impl Fn(&'static Scenario) -> Result<T, Stop> + Sync,
+    play: impl Fn(&W) -> Result<T, Stop> + Sync,
 ) -> Vec<Result<T, Stop>> {
     let next = AtomicUsize::new(0);
-    let results: Vec<Mutex<Option<Result<T, Stop>>>> = scenarios.iter().map(|_| Mutex::new(None)).collect();
+    let results: Vec<Mutex<Option<Result<T, Stop>>>> = list.iter().map(|_| Mutex::new(None)).collect();
     thread::scope(|scope| {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
                 while !interrupt.load(Ordering::Relaxed) {
                     let index = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(scenario) = scenarios.get(index) else { return };
-                    *results[index].lock().unwrap_or_else(PoisonError::into_inner) = Some(play(scenario));
+                    let Some(item) = list.get(index) else { return };
+                    *results[index].lock().unwrap_or_else(PoisonError::into_inner) = Some(play(item));
                 }
             });
         }

@@ -10,6 +10,7 @@ mod record;
 mod report;
 mod run;
 mod screen;
+mod script;
 mod shell;
 
 use std::fs::File;
@@ -28,6 +29,7 @@ pub(super) fn run(global: &Global, args: &LabArgs) -> anyhow::Result<()> {
         LabCommand::Run(args) => run::run(global, args),
         LabCommand::Shell(args) => shell::run(global, args),
         LabCommand::Compare(args) => compare::run(global, args),
+        LabCommand::RunScript(args) => script::run(global, args),
     }
 }
 

@@ -34,7 +34,7 @@ impl LiveView {
         writeln!(self.output)?;
         self.output.flush()?;
         self.flows.limit_to(limit);
-        self.flows.finish(tracker, outcome)
+        self.flows.finish(tracker.into(), outcome)
     }
 }
 

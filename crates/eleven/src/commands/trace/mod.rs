@@ -9,8 +9,8 @@ mod one_flow;
 mod plot;
 mod reading;
 mod record;
-
 mod segments;
+mod shards;
 mod source;
 mod story;
 mod summary;
@@ -75,8 +75,12 @@ pub(super) fn run(global: &Global, args: &TraceArgs) -> anyhow::Result<()> {
         outcome
     } else {
         let mut view = FlowsView::new(output, filter, args.limit)?;
-        let outcome = read(&mut tracker, &mut view)?;
-        view.finish(tracker, &outcome)?;
+        let (outcome, shards) = if reading.threads > 1 && args.interface.is_none() && args.write.is_none() {
+            shards::run(&reading, &mut source, tracker.settings(), &mut view)?
+        } else {
+            (read(&mut tracker, &mut view)?, tracker.into())
+        };
+        view.finish(shards, &outcome)?;
         outcome
     };
     let Read { packets, dropped, .. } = outcome.read;

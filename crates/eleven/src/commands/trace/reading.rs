@@ -58,19 +58,20 @@ pub(super) struct Reading {
     pub(super) stop: Arc<AtomicBool>,
     /// Results are printed meanwhile.
     pub(super) prints: bool,
-    /// With two, reading and taking apart goes on in one thread while another tracks.
+    /// With more than one, reading and taking apart goes on in a thread of its own; and where only flows are asked for,
+    /// so many others track.
     pub(super) threads: u16,
 }
 
 /// Segments to be tracked, and what came behind the last.
 #[derive(Default)]
-struct Batch {
-    segments: Vec<Sighted>,
-    then: Then,
+pub(super) struct Batch {
+    pub(super) segments: Vec<Sighted>,
+    pub(super) then: Then,
 }
 
 #[derive(Default)]
-enum Then {
+pub(super) enum Then {
     /// More segments.
     #[default]
     More,
@@ -78,6 +79,8 @@ enum Then {
     Icmp(Reported),
     /// Nothing at the moment.
     Idle,
+    /// A round ends, where several threads track.
+    Round,
 }
 
 /// What became of reading.
@@ -141,8 +144,8 @@ impl Reading {
     }
 
     /// Reads to the end, and hands out what is to be tracked in pieces of a size. What takes a piece leaves an empty
-    /// one, and may know the verdict on its last segment.
-    fn produce(
+    /// one, and knows the verdict on its segment if that is alone.
+    pub(super) fn produce(
         &self,
         source: &mut Source,
         mut recorder: Option<&mut Recorder>,
@@ -232,20 +235,18 @@ impl Reading {
     }
 }
 
-/// Has a batch tracked, and hands on what comes of it. The verdict on its last segment.
+/// Has a batch tracked, and hands on what comes of it. The verdict on its segment, if that is alone.
 fn consume(batch: &Batch, tracker: &mut Tracker, sink: &mut dyn Sink) -> anyhow::Result<Option<Verdict>> {
     let mut latest = None;
+    let alone = batch.segments.len() == 1;
     for segments in batch.segments.chunks(TOGETHER) {
-        let last = segments.len() - 1;
-        // What lies behind the last is not looked at.
-        let sightings: [_; TOGETHER] = std::array::from_fn(|index| segments[index.min(last)].sighting());
         let mut result = Ok(());
-        tracker.observe_batch(&sightings[..=last], |index, verdict| {
-            if index == last {
+        tracker.observe_batch(segments, Sighted::sighting, |segment, verdict| {
+            if alone {
                 latest = Some(*verdict);
             }
             if result.is_ok() {
-                result = sink.segment(&segments[index], verdict);
+                result = sink.segment(segment, verdict);
             }
         });
         result?;
@@ -254,7 +255,7 @@ fn consume(batch: &Batch, tracker: &mut Tracker, sink: &mut dyn Sink) -> anyhow:
         }
     }
     match &batch.then {
-        Then::More => {}
+        Then::More | Then::Round => {}
         // What it did to its flow is told with the flow.
         Then::Icmp(icmp) => drop(tracker.observe_icmp(icmp)),
         Then::Idle => sink.idle()?,

@@ -1,16 +1,20 @@
 //! What there was altogether: packets, flows, how they ended, what was odd, who repeated most.
 
-use std::collections::HashMap;
+use std::collections::HashMap as StandardMap;
 use std::io::{self, Write};
 use std::net::IpAddr;
 
 use eleven_capture::ReassemblyStatistics;
 use eleven_tcp::State;
 use eleven_track::{Note, Side};
+use foldhash::fast::RandomState;
 
 use super::flows::{Numbered, last_states};
 use crate::output::{Output, Style};
 use crate::text;
+
+/// Keys come from whoever sends packets, and every flow is looked up.
+type HashMap<K, V> = StandardMap<K, V, RandomState>;
 
 /// Sums over all flows.
 #[derive(Default)]

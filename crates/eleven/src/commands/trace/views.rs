@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use eleven_track::{Flow, Tracker, Verdict};
+use eleven_track::{Flow, Shards, Verdict};
 
 use super::chosen::Chosen;
 use super::convert::Sighted;
@@ -50,10 +50,10 @@ impl FlowsView {
         self.limit = limit.unwrap_or(usize::MAX);
     }
 
-    pub(super) fn finish(self, tracker: Tracker, outcome: &Outcome) -> io::Result<()> {
+    pub(super) fn finish(self, shards: Shards, outcome: &Outcome) -> io::Result<()> {
         let (mut output, mut summary, evicted) = match self.rows {
             Rows::Records(mut rows) => {
-                let flows = tracker.finish().map(Numbered::from);
+                let flows = shards.finish().map(Numbered::from);
                 let left = self.limit.saturating_sub(self.written);
                 for flow in flows.filter(|flow| self.filter.matches(flow)).take(left) {
                     rows.write(&flow)?;
@@ -64,9 +64,9 @@ impl FlowsView {
         };
         if self.filter.is_everything() {
             // Paths are told only of flows that get a row.
-            tracker.outlines().map(Numbered::from).for_each(|flow| summary.add(&flow));
+            shards.outlines().map(Numbered::from).for_each(|flow| summary.add(&flow));
         } else {
-            let flows = tracker.flows().map(Numbered::from);
+            let flows = shards.flows().map(Numbered::from);
             flows.filter(|flow| self.filter.matches(flow)).for_each(|flow| summary.add(&flow));
         }
         summary.print(&mut output, &outcome.read, &outcome.reassembly)?;
@@ -81,7 +81,7 @@ impl FlowsView {
         if self.limit > 0 {
             writeln!(output)?;
             let mut rows = FlowRows::new(output)?;
-            let told = tracker.flows().map(Numbered::from).filter(|flow| self.filter.matches(flow));
+            let told = shards.flows().map(Numbered::from).filter(|flow| self.filter.matches(flow));
             for flow in evicted.into_iter().chain(told).take(self.limit) {
                 rows.write(&flow)?;
                 shown += 1;
@@ -96,7 +96,7 @@ impl FlowsView {
             note(&format!("{} flows that gave way to others have no row; see --max-flows", flows - shown));
         }
         // The program ends: to free a million flows one by one would only take time.
-        std::mem::forget(tracker);
+        std::mem::forget(shards);
         Ok(())
     }
 }

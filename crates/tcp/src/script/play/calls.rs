@@ -9,6 +9,7 @@ use core::time::Duration;
 use super::{PORT, Pending, Player, Stage, differs};
 use crate::Instant;
 use crate::script::ast::{SystemCall, Value};
+use crate::script::host::ScriptHost;
 use crate::script::notation::{result_text, time_text};
 use crate::script::report::Difference;
 use crate::sockets::constants::message;
@@ -17,7 +18,7 @@ use crate::sockets::{Call, Descriptor, EpollChange, Errno, Outcome, PollEntry, S
 /// Nothing that a script calls gets more bytes.
 const MOST_BYTES: i64 = 16 << 20;
 
-impl Player {
+impl<H: ScriptHost> Player<H> {
     pub(super) fn make(
         &mut self,
         call: &SystemCall,
@@ -81,16 +82,8 @@ impl Player {
         let taken = |result: Result<usize, Errno>| Prepared::Done(result.map(Outcome::Taken));
         let faulty = |place: usize, count: usize| is_null(place) && count > 0;
         Ok(match name {
-            "socket" => {
-                let new = self.sockets.socket(false);
-                self.learn(call, new);
-                Prepared::Checked(Ok(()))
-            }
-            "epoll_create" => {
-                let new = self.sockets.epoll_create();
-                self.learn(call, new);
-                Prepared::Checked(Ok(()))
-            }
+            "socket" => Prepared::Checked(self.opened(call, ScriptHost::socket)),
+            "epoll_create" => Prepared::Checked(self.opened(call, ScriptHost::epoll_create)),
             "bind" => {
                 let local = SocketAddr::new(self.flow.local.ip(), PORT);
                 done(self.sockets.bind(descriptor, local))
@@ -227,7 +220,7 @@ impl Player {
     }
 
     fn begin_connecting(&mut self, descriptor: Descriptor) {
-        let fresh = self.sockets.connection_of(descriptor).is_none();
+        let fresh = !self.sockets.has_connection(descriptor);
         if fresh {
             self.stage = Stage::Connecting;
             self.latest = Some(descriptor);
@@ -239,7 +232,7 @@ impl Player {
         if opens && unspecified {
             return Prepared::Done(Err(Errno::NotSupported));
         }
-        if self.sockets.connection_of(descriptor).is_none() && (opens || self.stage != Stage::Listening) {
+        if !self.sockets.has_connection(descriptor) && (opens || self.stage != Stage::Listening) {
             self.begin_connecting(descriptor);
         }
         let to = opens.then(|| self.server());
@@ -264,6 +257,20 @@ impl Player {
                     );
                 }
                 self.compare(call, Ok(Outcome::Done))
+            }
+            Err(errno) => self.compare(call, Err(errno)),
+        }
+    }
+
+    fn opened(
+        &mut self,
+        call: &SystemCall,
+        open: impl FnOnce(&mut H) -> Result<Descriptor, Errno>,
+    ) -> Result<(), Difference> {
+        match open(&mut self.sockets) {
+            Ok(new) => {
+                self.learn(call, new);
+                Ok(())
             }
             Err(errno) => self.compare(call, Err(errno)),
         }

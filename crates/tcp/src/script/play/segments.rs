@@ -4,15 +4,16 @@ use alloc::format;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
-use super::{LONGEST, PORT, Player, Stage, differs};
+use super::{PORT, Player, Stage, differs};
 use crate::ip::{self, Received};
 use crate::script::ast::{Icmp, OptionSpec, SegmentSpec, Time};
+use crate::script::host::ScriptHost;
 use crate::script::notation::{spec_text, time_text};
 use crate::script::report::Difference;
 use crate::sockets::Departure;
 use crate::{Ecn, Flags, Instant, Options, SackBlock, Segment, SeqNumber, TcpOption, Timestamps};
 
-impl Player {
+impl<H: ScriptHost> Player<H> {
     pub(super) fn arrive(&mut self, spec: &SegmentSpec) {
         let handshake = spec.flags.intersection(Flags::SYN | Flags::ACK);
         if handshake == Flags::SYN && matches!(self.stage, Stage::Nothing | Stage::Listening) {
@@ -150,7 +151,7 @@ impl Player {
         tolerance: i64,
     ) -> Result<(), Difference> {
         let expected = spec_text(spec);
-        let limit = self.sockets.now() + LONGEST;
+        let limit = self.sockets.now().max(last) + self.sockets.longest_wait();
         let Some(mut departure) = self.sniff(limit) else {
             return differs("a segment should have left", expected, "none");
         };

@@ -1,17 +1,11 @@
-//! What Zeek would write about a flow, as an observer beside our own states.
-//!
-//! It sees what Zeek sees, in Zeek's terms (originator and responder, six states a side), and makes `conn_state` and
-//! `history` by Zeek's meaning of them. Flows begin and end as the tracker says; Zeek's timers are not imitated.
-//!
-//! As long as a flow is ordinary ([`Zeek::Plain`]), its numbers are those the tracker keeps anyway, and the observer is
-//! only the letters. With the first segment that is not, it gets numbers of its own ([`Zeek::Full`]).
+//! The observer of a flow that is not ordinary, with numbers of its own.
 
 use eleven_tcp::{Flags, SeqNumber};
 
+use super::ZeekState as Z;
+use super::endpoint::Endpoint;
+use super::once;
 use crate::Sighting;
-use crate::half::{Half, Marks};
-use crate::machine;
-use crate::seen::Seen;
 
 /// Ports of TCP that Zeek's protocol analyzers register, from which it guesses who is the server.
 const SERVER_PORTS: [u16; 49] = [
@@ -22,439 +16,32 @@ const SERVER_PORTS: [u16; 49] = [
 
 /// A distance too large to be believed of SYN and RST.
 const FAR: i32 = 1_048_576;
+
 /// So much text without any acknowledgment, behind a gap, and Zeek stops looking at it.
 const MOST_WITHOUT_ACKS: u64 = 16_384;
-/// So many stretches behind gaps are remembered.
-const MOST_BLOCKS: usize = 64;
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum ZeekState {
-    #[default]
-    Inactive,
-    SynSent,
-    SynAckSent,
-    Partial,
-    Established,
-    Closed,
-    Reset,
-}
-
-use ZeekState as Z;
-
-/// Something that is written down at the first time, the tenth, the hundredth.
-#[derive(Clone, Copy, Debug, Default)]
-struct Scaled {
-    count: u32,
-    written: u8,
-}
-
-impl Scaled {
-    /// Counts one; tells whether it is to be written down.
-    fn add(&mut self) -> bool {
-        self.count = self.count.saturating_add(1);
-        let due = 10_u32.checked_pow(u32::from(self.written)) == Some(self.count);
-        self.written += u8::from(due);
-        due
-    }
-}
-
-#[derive(Clone, Debug, Default)]
-struct Endpoint {
-    state: ZeekState,
-    before: ZeekState,
-    start: u32,
-    last: u32,
-    acked: u32,
-    last_wraps: u16,
-    acked_wraps: u16,
-    scale: u8,
-    has_fin: bool,
-    /// It looked no more at its text.
-    gave_up: bool,
-    fin: u64,
-    last_syn: u64,
-    last_fin: u64,
-    last_rst: u64,
-    /// Up to here text was delivered, or given up.
-    delivered: u64,
-    trimmed: u64,
-    blocks: Vec<(u64, u64)>,
-    checksums: Scaled,
-    retransmissions: Scaled,
-    zero_windows: Scaled,
-    gaps: Scaled,
-}
-
-impl Endpoint {
-    fn set(&mut self, state: ZeekState) {
-        if state != self.state {
-            self.before = self.state;
-            self.state = state;
-        }
-    }
-
-    fn full(number: u32, wraps: u16) -> i64 {
-        i64::from(wraps) << 32 | i64::from(number)
-    }
-
-    /// A number counted from the start, given the last one near it; and whether it lies before the start.
-    fn relative(&self, number: u32, last: u32, wraps: u16) -> (u64, bool) {
-        let distance = SeqNumber(number).distance(SeqNumber(last));
-        let wraps = if distance < 0 && wraps > 0 && number > last {
-            wraps - 1
-        } else if distance > 0 && number < last {
-            wraps.saturating_add(1)
-        } else {
-            wraps
-        };
-        if wraps == 0 {
-            let distance = SeqNumber(number).distance(SeqNumber(self.start));
-            return (i64::from(distance).cast_unsigned(), distance < 0);
-        }
-        ((Self::full(number, wraps) - i64::from(self.start)).cast_unsigned(), false)
-    }
-
-    fn advance_last(&mut self, number: u32) {
-        self.last_wraps = self.last_wraps.saturating_add(u16::from(number < self.last));
-        self.last = number;
-    }
-
-    fn advance_acked(&mut self, number: u32) {
-        self.acked_wraps = self.acked_wraps.saturating_add(u16::from(number < self.acked));
-        self.acked = number;
-    }
-
-    fn nothing_acked(&self) -> bool {
-        self.acked == self.start || self.acked == self.start.wrapping_add(1)
-    }
-
-    fn begin(&mut self, start: u32, last: u32) {
-        self.start = start;
-        self.acked = start;
-        self.last = last;
-    }
-
-    /// Bytes of text, as Zeek reckons them from the numbers.
-    fn size(&self, peer: &Self) -> u64 {
-        let half_open = self.before == Z::SynSent && self.state == Z::Reset && peer.state == Z::Inactive;
-        if half_open && !self.nothing_acked() {
-            return 0;
-        }
-        let last = Self::full(self.last, self.last_wraps).max(Self::full(self.acked, self.acked_wraps));
-        let mut size = (last - i64::from(self.start)).cast_unsigned();
-        size = size.saturating_sub(1);
-        if self.has_fin { size.saturating_sub(1) } else { size }
-    }
-
-    fn is_clean(&self) -> bool {
-        self.state == Z::Established || (self.state == Z::Closed && self.before == Z::Established)
-    }
-
-    /// Moves on over blocks that lie ready.
-    fn deliver(&mut self) {
-        for (low, high) in &self.blocks {
-            if *low > self.delivered {
-                break;
-            }
-            self.delivered = self.delivered.max(*high);
-        }
-    }
-
-    fn insert(&mut self, low: u64, high: u64) {
-        let (mut low, mut high) = (low, high);
-        self.blocks.retain(|(from, to)| {
-            let apart = *from > high || *to < low;
-            if !apart {
-                low = low.min(*from);
-                high = high.max(*to);
-            }
-            apart
-        });
-        if self.blocks.len() < MOST_BLOCKS {
-            let place = self.blocks.iter().position(|(from, _)| *from > low).unwrap_or(self.blocks.len());
-            self.blocks.insert(place, (low, high));
-        }
-        self.deliver();
-    }
-
-    /// Text up to here is acknowledged: what has not been seen will not be. Tells how many gaps there are.
-    fn give_up_to(&mut self, number: u64, is_partial: bool) -> u32 {
-        let number = if self.has_fin && number >= self.fin { self.fin.saturating_sub(1) } else { number };
-        if number <= self.trimmed {
-            return 0;
-        }
-        let mut gaps = 0;
-        if number > self.delivered && !(number <= 2 && is_partial) {
-            if !self.gave_up {
-                while let Some((low, _)) =
-                    self.blocks.iter().copied().find(|(low, _)| *low >= self.delivered && *low < number)
-                {
-                    gaps += u32::from(low > self.delivered);
-                    self.delivered = low;
-                    self.deliver();
-                }
-                gaps += u32::from(number > self.delivered);
-            }
-            self.delivered = self.delivered.max(number);
-        }
-        self.blocks.retain(|(_, high)| *high > number);
-        self.deliver();
-        self.trimmed = number;
-        gaps
-    }
-}
-
-/// Letters that are written only once a side.
-mod once {
-    pub(super) const SYN: u16 = 1;
-    pub(super) const FIN: u16 = 2;
-    pub(super) const RST: u16 = 4;
-    pub(super) const FIN_RST: u16 = 8;
-    pub(super) const DATA: u16 = 16;
-    pub(super) const ACK: u16 = 32;
-    pub(super) const MULTI: u16 = 64;
-}
-
-/// The observer of a flow.
-#[derive(Clone, Debug)]
-pub(crate) enum Zeek {
-    /// Nobody asks.
-    Off,
-    /// A flow that began with a SYN, in which every segment so far was the next in order.
-    Plain(Plain),
-    /// Any other.
-    Full(Box<Observer>),
-}
-
-/// The letters of an ordinary flow: each at most once, SYN, SYN+ACK, and then ACK, text and FIN of both sides.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Plain {
-    letters: [u8; 8],
-    length: u8,
-    written: [u8; 2],
-    /// The states of originator and responder.
-    states: [ZeekState; 2],
-    befores: [ZeekState; 2],
-}
-
-impl Plain {
-    fn once(&mut self, who: usize, bit: u16, letter: u8) {
-        if u16::from(self.written[who]) & bit == 0 {
-            self.written[who] |= bit as u8;
-            if let Some(place) = self.letters.get_mut(usize::from(self.length)) {
-                *place = if who == 0 { letter } else { letter.to_ascii_lowercase() };
-                self.length += 1;
-            }
-        }
-    }
-
-    fn set(&mut self, who: usize, state: ZeekState) {
-        if self.states[who] != state {
-            self.befores[who] = self.states[who];
-            self.states[who] = state;
-        }
-    }
-
-    /// Takes in a segment if it leaves the flow an ordinary one. `mine` and `theirs` are as before it.
-    #[inline]
-    fn observe(
-        &mut self,
-        sighting: &Sighting<'_>,
-        seen: &Seen<'_>,
-        who: usize,
-        mine: &Half,
-        theirs: &Half,
-    ) -> bool {
-        let segment = sighting.segment;
-        let flags = segment.flags;
-        let text = sighting.text_length;
-        if flags.contains(Flags::SYN) {
-            return self.observe_syn(sighting, who, mine, theirs);
-        }
-        let other = 1 - who;
-        let (ack, fin) = (flags.contains(Flags::ACK), flags.contains(Flags::FIN));
-        let ordinary = ack
-            && !flags.contains(Flags::RST)
-            && segment.window != 0
-            && segment.seq == mine.next
-            && mine.contiguous == mine.next
-            && theirs.contiguous == theirs.next
-            && mine.is(Marks::SYN)
-            && theirs.is(Marks::SYN)
-            && segment.ack.ge(theirs.acked)
-            && segment.ack.le(theirs.next)
-            && (!mine.is(Marks::FIN) || (text == 0 && !fin))
-            && self.states[who] != Z::Inactive
-            && self.states[other] != Z::Inactive
-            && mine.unique_bytes < 1 << 30
-            && text < 1 << 20
-            && (segment.text.is_empty() || segment.text.len() as u64 >= u64::from(text))
-            && machine::is_acceptable(theirs, mine, seen)
-            && (segment.ack != theirs.acked || theirs.acked != theirs.isn);
-        if !ordinary {
-            return false;
-        }
-        if fin {
-            self.once(who, once::FIN, b'F');
-            self.set(who, Z::Closed);
-        } else if text > 0 {
-            self.once(who, once::DATA, b'D');
-        } else {
-            self.once(who, once::ACK, b'A');
-        }
-        true
-    }
-
-    #[cold]
-    fn observe_syn(&mut self, sighting: &Sighting<'_>, who: usize, mine: &Half, theirs: &Half) -> bool {
-        let segment = sighting.segment;
-        let ack = segment.flags.contains(Flags::ACK);
-        let plain = !segment.flags.intersects(Flags::FIN | Flags::RST)
-            && sighting.text_length == 0
-            && segment.window != 0
-            && !mine.is(Marks::NUMBERED)
-            && self.states[who] == Z::Inactive;
-        if !plain {
-            return false;
-        }
-        if who == 0 && !ack && self.length == 0 {
-            self.once(0, once::SYN, b'S');
-            self.set(0, Z::SynSent);
-            return true;
-        }
-        if who == 1
-            && ack
-            && theirs.is(Marks::SYN)
-            && segment.ack == theirs.isn + 1
-            && theirs.next == segment.ack
-        {
-            self.once(1, once::SYN, b'H');
-            self.set(0, Z::Established);
-            self.set(1, Z::Established);
-            return true;
-        }
-        false
-    }
-
-    /// What Zeek's numbers are by now: they are those of the two halves, before the segment that is not ordinary.
-    fn unfold(&self, originator: usize, halves: [&Half; 2]) -> Observer {
-        let mut observer = Observer::empty(originator);
-        observer.history.extend_from_slice(&self.letters[..usize::from(self.length)]);
-        observer.written = self.written.map(u16::from);
-        for (who, half) in halves.into_iter().enumerate() {
-            let end = &mut observer.ends[if who == 0 { originator } else { 1 - originator }];
-            end.state = self.states[who];
-            end.before = self.befores[who];
-            if end.state == Z::Inactive {
-                continue;
-            }
-            observer.seen[if who == 0 { originator } else { 1 - originator }] = true;
-            end.start = half.isn.0;
-            end.last = half.next.0;
-            end.acked = half.acked.0;
-            // Zeek begins behind the SYN, and counts from there how often the numbers start anew.
-            end.last_wraps = u16::from(end.last < end.start.wrapping_add(1));
-            end.acked_wraps = u16::from(end.acked < end.start);
-            end.scale = half.scale;
-            end.has_fin = half.is(Marks::FIN);
-            let fin = u64::from(end.has_fin);
-            end.delivered = u64::from(half.contiguous.offset_from(half.isn)) - fin;
-            end.fin = u64::from(half.fin_end.offset_from(half.isn)) * fin;
-            end.last_fin = end.fin.saturating_sub(1);
-            let acked = u64::from(half.acked.offset_from(half.isn));
-            end.trimmed = acked.min(end.delivered).max(1);
-        }
-        observer
-    }
-}
-
-impl Zeek {
-    /// The observer of a flow that begins with this segment.
-    pub(crate) fn begin(sighting: &Sighting<'_>, reversed: bool) -> Self {
-        let syn_or_ack = sighting.segment.flags.intersection(Flags::SYN | Flags::ACK);
-        if syn_or_ack == Flags::SYN && !sighting.checksum_bad {
-            Self::Plain(Plain::default())
-        } else {
-            Self::Full(Box::new(Observer::new(sighting, reversed)))
-        }
-    }
-
-    /// Takes in a segment. The halves are those of client and server as before it; `client` tells whether the client
-    /// sent it, `reversed` which way it goes.
-    #[inline]
-    pub(crate) fn observe(
-        &mut self,
-        sighting: &Sighting<'_>,
-        seen: &Seen<'_>,
-        reversed: bool,
-        client: bool,
-        halves: &[Half; 2],
-        drops: bool,
-    ) {
-        match self {
-            Self::Off => {}
-            Self::Full(observer) => observer.observe(sighting, reversed, drops),
-            Self::Plain(plain) => {
-                let who = usize::from(!client);
-                if (!sighting.checksum_bad || !drops)
-                    && plain.observe(sighting, seen, who, &halves[who], &halves[1 - who])
-                {
-                    return;
-                }
-                // The originator is the client: it sent the SYN the flow began with.
-                let originator = usize::from(reversed == client);
-                let mut observer = plain.unfold(originator, [&halves[0], &halves[1]]);
-                observer.observe(sighting, reversed, drops);
-                *self = Self::Full(Box::new(observer));
-            }
-        }
-    }
-
-    /// What Zeek would write: `conn_state`, `history`, and whether the originator is the second socket of the key, where
-    /// the client is the second if `reversed`.
-    pub(crate) fn tell(&self, reversed: bool) -> Option<(&'static str, String, bool)> {
-        match self {
-            Self::Off => None,
-            Self::Full(observer) => {
-                Some((observer.conn_state(), observer.history(), observer.originator_is_second()))
-            }
-            Self::Plain(plain) => {
-                let originator = usize::from(reversed);
-                let zero = Half::default();
-                let observer = plain.unfold(originator, [&zero, &zero]);
-                Some((observer.conn_state(), observer.history(), observer.originator_is_second()))
-            }
-        }
-    }
-
-    /// Bytes it takes besides itself.
-    pub(crate) fn heap(&self) -> usize {
-        if let Self::Full(observer) = self { observer.memory() } else { 0 }
-    }
-}
+/// A history does not grow without end.
+const MOST_LETTERS: usize = 250;
 
 /// A flow as Zeek sees it, with all its numbers.
 #[derive(Clone, Debug)]
 pub(crate) struct Observer {
     /// By direction: what goes as the key has it, and what goes the other way.
-    ends: [Endpoint; 2],
+    pub(super) ends: [Endpoint; 2],
     /// Which of them is the originator.
-    originator: usize,
-    written: [u16; 2],
-    history: Vec<u8>,
-    is_partial: bool,
-    seen: [bool; 2],
+    pub(super) originator: usize,
+    pub(super) written: [u16; 2],
+    pub(super) history: Vec<u8>,
+    pub(super) is_partial: bool,
+    pub(super) seen: [bool; 2],
 }
-
-/// A history does not grow without end.
-const MOST_LETTERS: usize = 250;
 
 fn is_server(port: u16) -> bool {
     SERVER_PORTS.contains(&port)
 }
 
 impl Observer {
-    fn empty(originator: usize) -> Self {
+    pub(super) fn empty(originator: usize) -> Self {
         let end = || Endpoint { delivered: 1, trimmed: 1, ..Endpoint::default() };
         Self {
             ends: [end(), end()],
@@ -841,7 +428,7 @@ impl Observer {
     }
 
     /// Whether the originator is the second socket of the key.
-    const fn originator_is_second(&self) -> bool {
+    pub(super) const fn originator_is_second(&self) -> bool {
         self.originator == 1
     }
 
@@ -851,7 +438,7 @@ impl Observer {
     }
 
     /// Bytes it takes.
-    fn memory(&self) -> usize {
+    pub(super) fn memory(&self) -> usize {
         let blocks: usize = self.ends.iter().map(|end| end.blocks.capacity() * size_of::<(u64, u64)>()).sum();
         size_of::<Self>() + blocks + self.history.capacity()
     }

@@ -1,0 +1,133 @@
+//! `eleven keepalive`: how soon sockets of running programs notice that their peer is gone, and making it sooner.
+
+mod change;
+mod row;
+mod undo;
+
+use eleven_linux::act::{HeldSocket, OptionChange, ReachError};
+use eleven_snapshot::{Socket, SocketKind};
+use eleven_tcp::State;
+
+use self::row::{Row, Rows};
+use super::{collect, nothing_found, parse_filter};
+use crate::ask::confirm;
+use crate::cli::{Global, KeepaliveArgs};
+use crate::fields::Needs;
+use crate::output::{Output, note};
+use crate::text;
+
+pub(super) fn run(global: &Global, args: &KeepaliveArgs) -> anyhow::Result<()> {
+    if args.undo {
+        return undo::run(global, args.yes);
+    }
+    let change = change::wanted(args)?;
+    let filter = parse_filter(&args.filter.filter)?;
+    let mut needs = Needs::NOTHING;
+    needs.labelling.owners = true;
+    let mut sockets = collect(global, &filter, needs)?;
+    let listeners = filter.states() != eleven_tcp::StateSet::ALL;
+    sockets.retain(|socket| can_have_keepalive(socket, listeners));
+    let rows: Vec<Row> = sockets.into_iter().map(look).collect();
+    let mut output = Rows::open(Output::open(global)?, change.is_some())?;
+    if rows.is_empty() {
+        output.finish(&[])?;
+        note(&nothing_found(global, &filter));
+        return Ok(());
+    }
+    let Some(change) = change else {
+        say_unreachable(&rows);
+        return output.finish(&rows);
+    };
+    if change.idle_s.is_none() && change.user_timeout_ms.is_none() && change.enabled == Some(true) {
+        note("the times stay as they are; --set time=60,interval=10,probes=3 sets them too");
+    }
+    let reachable = rows.iter().filter(|row| row.before.is_ok() && row.socket.cookie.is_some()).count();
+    if args.dry_run || reachable == 0 {
+        say_unreachable(&rows);
+        output.finish(&rows)?;
+        if reachable == 0 {
+            anyhow::bail!("none of these sockets can be changed");
+        }
+        return Ok(());
+    }
+    output.preview(&rows)?;
+    let sockets = if reachable == 1 { "this socket" } else { "these sockets" };
+    let question =
+        format!("Set {} on {sockets} ({})?", change::sentence(&change), text::thousands(reachable as u64));
+    if !args.yes && !confirm(&question)? {
+        note("nothing was changed");
+        return Ok(());
+    }
+    let mut record = undo::Record::open()?;
+    let rows: Vec<Row> = rows.into_iter().map(|row| set(row, &change, &mut record)).collect();
+    let failed = rows.iter().filter(|row| row.error().is_some()).count();
+    say_unreachable(&rows);
+    output.finish(&rows)?;
+    note(&format!("`eleven keepalive --undo` puts back what was, as {} remembers it", record.path()));
+    anyhow::ensure!(failed == 0, "{failed} of {} sockets could not be changed", rows.len());
+    Ok(())
+}
+
+/// Connections have it, and listeners, from which connections inherit it; these only where they are asked for.
+fn can_have_keepalive(socket: &Socket, listeners: bool) -> bool {
+    socket.kind == SocketKind::Full
+        && match socket.state {
+            State::Listen => listeners,
+            State::Closed => false,
+            _ => true,
+        }
+}
+
+/// Asks the socket itself.
+fn look(socket: Socket) -> Row {
+    let before = held(&socket).and_then(|held| held.timers());
+    Row { socket, before, after: None }
+}
+
+fn held(socket: &Socket) -> Result<HeldSocket, ReachError> {
+    let mut result = Err(ReachError::Gone);
+    // Any of several owners will do.
+    for owner in &socket.owners {
+        result = HeldSocket::of(owner, socket.cookie);
+        if result.is_ok() {
+            break;
+        }
+    }
+    result
+}
+
+fn set(mut row: Row, change: &OptionChange, record: &mut undo::Record) -> Row {
+    if row.before.is_err() || row.socket.cookie.is_none() {
+        return row;
+    }
+    let mut attempt = || -> Result<_, ReachError> {
+        let held = held(&row.socket)?;
+        // Written down first: who is interrupted in between can still go back.
+        record.write(&row.socket, &held.timers()?).map_err(ReachError::Other)?;
+        held.change(change)?;
+        held.timers()
+    };
+    row.after = Some(attempt());
+    row
+}
+
+/// What could not be looked at, in a sentence a cause.
+fn say_unreachable(rows: &[Row]) {
+    let orphans = rows.iter().filter(|row| row.socket.owners.is_empty()).count();
+    if orphans > 0 {
+        note(&format!(
+            "{} sockets show no program that holds them, so their options cannot be read",
+            text::thousands(orphans as u64)
+        ));
+    }
+    let refused = |row: &&Row| {
+        matches!(&row.before, Err(ReachError::NotPermitted(_) | ReachError::Unsupported))
+            && !row.socket.owners.is_empty()
+    };
+    if let Some(row) = rows.iter().find(refused)
+        && let Err(error) = &row.before
+    {
+        let count = rows.iter().filter(refused).count() as u64;
+        note(&format!("{} sockets could not be looked at: {error}", text::thousands(count)));
+    }
+}
