@@ -235,9 +235,12 @@ impl Lab {
     }
 
     fn record(&mut self, host: HostId, what: What, before: State, after: State) {
-        if self.quiet {
-            return;
+        if !self.quiet {
+            self.tell(host, what, before, after);
         }
+    }
+
+    fn tell(&mut self, host: HostId, what: What, before: State, after: State) {
         let at = self.clock.now();
         self.evidence.events.push(Event { at, host, what, before, after });
         self.observer.event(&self.evidence);
@@ -322,7 +325,13 @@ impl Lab {
         let Ok(parsed) = eleven_tcp::ip::Packet::parse(&packet) else { return Ok(()) };
         // To a stranger.
         let Some(to) = self.host_at(parsed.destination) else { return Ok(()) };
-        let number = if self.quiet { usize::MAX } else { self.evidence.add_passage(from, now, &packet) };
+        let number = if self.quiet {
+            // For the numbers of what follows.
+            self.evidence.label(&packet);
+            usize::MAX
+        } else {
+            self.evidence.add_passage(from, now, &packet)
+        };
         let (before, after) = self.sample(from)?;
         let fate = self.wire.send(now, Passage { number, from, to, packet, copy: false });
         if let Some(passage) = self.evidence.passages.get_mut(number) {

@@ -25,7 +25,7 @@ pub fn ladder(evidence: &Evidence, subject: &str) -> Ladder {
         let change = Some(Change { before: name(event.before), after: name(event.after) });
         let note = |text: String| Note { side, time: at(event.at), text, change: change.clone() };
         match &event.what {
-            What::Step(_) => {}
+            What::Step(_) | What::Seen(_) => {}
             What::Call { text, answer } => entries.push(Entry::Note(note(match answer {
                 Err(errno) if !is_beginning(event) => format!("{text} = {errno}"),
                 _ => text.clone(),

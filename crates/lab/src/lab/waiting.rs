@@ -7,8 +7,9 @@ use eleven_tcp::{Instant, State};
 
 use super::Lab;
 use crate::error::{LabError, Stop};
-use crate::evidence::What;
+use crate::evidence::{PassageRecord, What};
 use crate::host::{HostId, kernel_look};
+use crate::wire::Pattern;
 
 /// How long a held scenario may be deaf.
 const SHORT_PATIENCE: Duration = Duration::from_millis(100);
@@ -75,15 +76,35 @@ impl Lab {
         what: &'static str,
         test: impl Fn(&[Socket]) -> bool,
     ) -> Result<(), Stop> {
+        let mut seen = String::new();
         self.wait_until(&format!("{}: {what}", host.name()), |lab| {
             let rows = lab.host_mut(host).rows()?;
             if !lab.quiet {
                 lab.note_rows(host, &rows);
             }
-            Ok(test(&rows))
+            let found = test(&rows);
+            seen = tally(&rows);
+            Ok(found)
         })?;
         self.evidence.sights.push((host, what.to_owned()));
+        let state = self.evidence.state(host);
+        self.tell(host, What::Seen(format!("{what} ({seen})")), state, state);
         Ok(())
+    }
+
+    /// Waits until so many segments of a kind from `host` have arrived.
+    ///
+    /// # Errors
+    /// As [`wait_until`](Self::wait_until).
+    pub fn wait_segments(&mut self, host: HostId, pattern: Pattern, count: usize) -> Result<(), Stop> {
+        self.wait_until(&format!("{count} × {} from the {}", pattern.name, host.name()), |lab| {
+            let arrived = |passage: &&PassageRecord| {
+                passage.from == host
+                    && passage.received.is_some()
+                    && passage.segment(pattern.matches) == Some(true)
+            };
+            Ok(lab.evidence.passages.iter().filter(arrived).count() >= count)
+        })
     }
 
     /// Lets time pass, whatever happens.
@@ -171,4 +192,18 @@ impl Lab {
         }
         Ok(())
     }
+}
+
+/// How many rows of each state there are: `17 × SYN_RECV, 1 × LISTEN`.
+fn tally(rows: &[Socket]) -> String {
+    let mut counts: Vec<(usize, State)> = Vec::new();
+    for row in rows {
+        match counts.iter_mut().find(|(_, state)| *state == row.state) {
+            Some((count, _)) => *count += 1,
+            None => counts.push((1, row.state)),
+        }
+    }
+    counts.sort_unstable_by(|one, other| other.cmp(one));
+    let told: Vec<String> = counts.iter().map(|(count, state)| format!("{count} × {state}")).collect();
+    if told.is_empty() { "no rows".to_owned() } else { told.join(", ") }
 }

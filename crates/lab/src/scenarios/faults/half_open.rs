@@ -241,7 +241,7 @@ const IDLE_WITHOUT_KEEPALIVE: Scenario = Scenario {
     look_at: "ESTABLISHED behind a listener, and no timer on any row.",
     ended_by: "Either side closes. The program's SO_KEEPALIVE would make it safe; the sysctls alone do nothing.",
     settings: &[
-        Setting { name: "connections", value: "20", usual: "none", why: "how many clients are idle" },
+        Setting { name: "connections", value: "20", usual: "", why: "how many clients are idle" },
         Setting {
             name: "idle",
             value: "500",

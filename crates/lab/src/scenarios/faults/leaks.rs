@@ -16,7 +16,7 @@ pub(in super::super) const ALL: &[Scenario] =
     &[CLOSE_WAIT_LEAK, CLOSE_WAIT_UNREAD, FIN_WAIT2_TIMEOUT, ORPHAN, LAST_ACK_LOST];
 
 const CONNECTIONS: Setting =
-    Setting { name: "connections", value: "20", usual: "none", why: "how many connections there are" };
+    Setting { name: "connections", value: "20", usual: "", why: "how many connections there are" };
 
 const CLOSE_WAIT_LEAK: Scenario = Scenario {
     name: "close-wait-leak",

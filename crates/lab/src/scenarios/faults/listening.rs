@@ -31,7 +31,7 @@ const EVERY: Duration = Duration::from_millis(50);
 const SYNS: Setting = Setting {
     name: "syns",
     value: "10",
-    usual: "none",
+    usual: "",
     why: "forged SYNs every 50 ms, from a hundred addresses",
 };
 const SYN_ACK_RETRIES: Setting = Setting {
@@ -215,7 +215,7 @@ const SYN_BACKLOG_FULL: Scenario = Scenario {
                once.",
     settings: &[
         cookies("0"),
-        Setting { name: "clients", value: "40", usual: "none", why: "how many connect at once" },
+        Setting { name: "clients", value: "40", usual: "", why: "how many connect at once" },
     ],
     finding: Some("syn-backlog-full"),
     promises: &[

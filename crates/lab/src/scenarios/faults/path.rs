@@ -119,7 +119,7 @@ const LOSSY_PATH: Scenario = Scenario {
     ended_by: "A better path.",
     settings: &[
         Setting { name: "percent", value: "5", usual: "0", why: "packets that are lost, in each direction" },
-        Setting { name: "kilobytes", value: "400", usual: "none", why: "what the subject sends" },
+        Setting { name: "kilobytes", value: "400", usual: "", why: "what the subject sends" },
     ],
     finding: Some("lossy-path"),
     promises: &[

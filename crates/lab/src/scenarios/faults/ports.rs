@@ -98,7 +98,7 @@ const TIME_WAIT_PILE_UP: Scenario = Scenario {
     settings: &[
         RANGE,
         reuse("0"),
-        Setting { name: "connections", value: "28", usual: "none", why: "how many are opened and closed" },
+        Setting { name: "connections", value: "28", usual: "", why: "how many are opened and closed" },
     ],
     finding: Some("time-wait-port-exhaustion"),
     promises: &[
@@ -222,7 +222,7 @@ const TIME_WAIT_OVERFLOW: Scenario = Scenario {
             usual: "65536 to 262144, by memory",
             why: "so many TIME_WAIT there are at the most; more are cut short",
         },
-        Setting { name: "connections", value: "20", usual: "none", why: "how many are opened and closed" },
+        Setting { name: "connections", value: "20", usual: "", why: "how many are opened and closed" },
     ],
     finding: Some("time-wait-overflow"),
     promises: &[
@@ -378,12 +378,7 @@ const SYN_SENT_SCAN: Scenario = Scenario {
               list.",
     look_at: "SYN_SENT of one program towards many remote addresses and one port.",
     ended_by: "tcp_syn_retries for each; the program has to be looked at.",
-    settings: &[Setting {
-        name: "addresses",
-        value: "60",
-        usual: "none",
-        why: "how many addresses it tries",
-    }],
+    settings: &[Setting { name: "addresses", value: "60", usual: "", why: "how many addresses it tries" }],
     finding: Some("syn-sent-scan"),
     promises: &[
         Promise::Seen(SUBJECT, "SYN_SENT towards every address"),

@@ -63,7 +63,8 @@ const ZERO_WINDOW: Scenario = Scenario {
     play: |lab| {
         fill(lab)?;
         lab.step("the subject asks now and then whether there is room");
-        lab.pass(Duration::from_millis(500))
+        lab.wait_segments(PEER, CLOSED_WINDOW, 1)?;
+        lab.wait_row(SUBJECT, PERSIST_TIMER.what, PERSIST_TIMER.test)
     },
 };
 
@@ -93,7 +94,7 @@ const PERSIST: Scenario = Scenario {
                 },
             },
         ),
-        Promise::Segments(PEER, CLOSED_WINDOW, 2, usize::MAX),
+        Promise::Segments(PEER, CLOSED_WINDOW, 1, usize::MAX),
         Promise::Timer(SUBJECT, Established, TimerKind::Persist, 2),
         Promise::Counter("TcpExt.TCPWinProbe", 2),
     ],
@@ -118,7 +119,8 @@ const FIN_WAIT1_ZERO_WINDOW: Scenario = Scenario {
     purpose: "The program sends the rest and closes, but the peer's window is closed: the FIN waits behind the data, and \
               FIN_WAIT1 may last for as long as the peer's program does not read.",
     look_at: "FIN_WAIT1 without an owner and with the persist timer: not the network is at fault but the peer's program.",
-    ended_by: "The peer's program reads or ends; with probes answered there is no limit but tcp_orphan_retries.",
+    ended_by: "The peer's program reads or ends; or tcp_orphan_retries, once the intervals of the probes have grown to two \
+               minutes, though they are answered.",
     settings: &[super::super::ORPHAN_RETRIES],
     finding: Some("fin-wait1-stuck"),
     promises: &[
@@ -131,8 +133,8 @@ const FIN_WAIT1_ZERO_WINDOW: Scenario = Scenario {
         let (subject, _) = fill(lab)?;
         lab.step("the subject's program closes");
         lab.close(subject)?;
-        lab.wait_state(SUBJECT, FinWait1)?;
-        lab.pass(Duration::from_millis(300))
+        lab.wait_segments(PEER, CLOSED_WINDOW, 1)?;
+        lab.wait_row(SUBJECT, PERSIST_TIMER.what, PERSIST_TIMER.test)
     },
 };
 
@@ -169,7 +171,7 @@ const SLOW_READER: Scenario = Scenario {
         let _ = lab.send(peer, &MUCH)?;
         let waits = |row: &Socket| row.timer.is_some_and(|timer| timer.kind == TimerKind::Persist);
         lab.wait_row(PEER, "the persist timer runs", waits)?;
-        lab.pass(Duration::from_millis(300))
+        lab.wait_segments(SUBJECT, CLOSED_WINDOW, 1)
     },
 };
 
@@ -187,7 +189,7 @@ const SLOW_READER_PEER: Scenario = Scenario {
         Promise::State(SUBJECT, Established),
         Promise::RowAtEnd(SUBJECT, Sight { what: "Send-Q stands", test: |row| row.send_queue > Some(0) }),
         Promise::Answer(PEER, "recv", "1024 bytes"),
-        Promise::Segments(PEER, CLOSED_WINDOW, 1, usize::MAX),
+        Promise::Row(SUBJECT, PERSIST_TIMER),
         Promise::Segments(SUBJECT, Pattern::TEXT, 3, usize::MAX),
     ],
     play: |lab| {
