@@ -135,7 +135,7 @@ const FIN_WAIT2_TIMEOUT: Scenario = Scenario {
         Promise::Path(SUBJECT, &[Established, FinWait1, FinWait2, Closed]),
         Promise::Timer(SUBJECT, FinWait2, TimerKind::TimeWait, 0),
         Promise::Seen(SUBJECT, "one FIN_WAIT2 is left, held by its program without a timer"),
-        Promise::Segments(SUBJECT, Pattern::RST, 1, 1),
+        Promise::Segments(SUBJECT, Pattern::RST, 1, usize::MAX),
         Promise::Answer(PEER, "send", "4 bytes"),
     ],
     play: |lab| {

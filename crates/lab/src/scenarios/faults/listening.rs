@@ -367,7 +367,7 @@ const ACCEPT_QUEUE_OVERFLOW_ABORT: Scenario = Scenario {
         Promise::Path(PEER, &[SynSent, Established, Closed]),
         Promise::Answer(PEER, "recv", "ECONNRESET"),
         Promise::Path(SUBJECT, &[SynReceived, Closed]),
-        Promise::Segments(SUBJECT, Pattern::RST, 1, 1),
+        Promise::Segments(SUBJECT, Pattern::RST, 1, usize::MAX),
         Promise::Counter("TcpExt.ListenOverflows", 1),
         Promise::Counter("Tcp.OutRsts", 1),
     ],

@@ -42,6 +42,14 @@ const fn reuse(value: &'static str) -> Setting {
     }
 }
 
+/// On a busy machine a FIN may be sent twice, and its second ACK be answered by an RST, which would end TIME_WAIT.
+pub(in super::super) const PROTECTED: Setting = Setting {
+    name: "tcp_rfc1337",
+    value: "1",
+    usual: "0",
+    why: "TIME_WAIT overlooks resets, which a busy machine may cause here",
+};
+
 /// So many connections through `listener`, one after the other, each closed by `first` first: what is left is TIME_WAIT
 /// there.
 pub(in super::super) fn short_connections(
@@ -98,6 +106,7 @@ const TIME_WAIT_PILE_UP: Scenario = Scenario {
     settings: &[
         RANGE,
         reuse("0"),
+        PROTECTED,
         Setting { name: "connections", value: "28", usual: "", why: "how many are opened and closed" },
     ],
     finding: Some("time-wait-port-exhaustion"),
@@ -133,13 +142,13 @@ const PORT_EXHAUSTION: Scenario = Scenario {
               ports of this one, can still be connected to.",
     ended_by: "60 s after the first of them. What helps: reuse connections; then tcp_tw_reuse=1, a wider range, more \
                addresses.",
-    settings: &[RANGE, reuse("0")],
+    settings: &[RANGE, reuse("0"), PROTECTED],
     finding: Some("time-wait-port-exhaustion"),
     promises: &[
         Promise::Seen(SUBJECT, "TIME_WAIT on all 32 ports"),
         Promise::Answer(SUBJECT, "connect", "EADDRNOTAVAIL"),
         Promise::Answer(SUBJECT, "connect", "0"),
-        Promise::Segments(SUBJECT, Pattern::SYN, 1, 1),
+        Promise::Segments(SUBJECT, Pattern::SYN, 1, usize::MAX),
     ],
     play: |lab| {
         exhaust(lab)?;
@@ -176,6 +185,7 @@ const PORT_EXHAUSTION_TW_REUSE: Scenario = Scenario {
     settings: &[
         RANGE,
         reuse("1"),
+        PROTECTED,
         Setting {
             name: "tcp_timestamps",
             value: "1",
@@ -274,7 +284,7 @@ const ADDRESS_IN_USE: Scenario = Scenario {
               on its port. SO_REUSEADDR helps, if the server that left TIME_WAIT behind had set it too.",
     look_at: "No program has the port, but TIME_WAIT rows do; nothing else keeps it.",
     ended_by: "60 s, or SO_REUSEADDR before bind() on every start of the server.",
-    settings: &[],
+    settings: &[PROTECTED],
     finding: Some("address-in-use"),
     promises: &[
         Promise::State(SUBJECT, TimeWait),

@@ -101,6 +101,7 @@ const PERSIST: Scenario = Scenario {
     play: |lab| {
         fill(lab)?;
         lab.step("the peer's kernel answers the first probes");
+        lab.wait_segments(PEER, CLOSED_WINDOW, 2)?;
         lab.wait_row(SUBJECT, "longer intervals", |row| {
             row.timer.is_some_and(|timer| timer.kind == TimerKind::Persist && timer.expires_ms > 500)
         })?;
