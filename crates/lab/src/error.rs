@@ -15,14 +15,19 @@ pub enum LabError {
         /// What stands in the way, if that is known.
         hint: &'static str,
     },
-    /// The namespace has no TUN device.
-    #[error("no TUN device can be made: {source}; {}, and `--simulate` needs none", device_hint(source))]
+    /// The namespace has no device.
+    #[error(
+        "no TUN device can be made: {source}; {}; nor can a pair of devices: {pair}; `--simulate` needs none",
+        device_hint(source)
+    )]
     NoDevice {
-        /// The system's answer.
+        /// The system's answer for TUN.
         source: io::Error,
+        /// And for what would do instead.
+        pair: io::Error,
     },
     /// A packet cannot be exchanged with the kernel.
-    #[error("cannot {operation} the TUN device: {source}")]
+    #[error("cannot {operation} the device: {source}")]
     Device {
         /// What was attempted.
         operation: &'static str,

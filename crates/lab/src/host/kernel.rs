@@ -1,4 +1,4 @@
-//! The kernel of a private network namespace, behind a TUN device.
+//! The kernel of a private network namespace, behind a device that leads to us.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -15,7 +15,7 @@ use rustix::net::{self, AddressFamily, RecvFlags, SendFlags, SocketFlags, Socket
 
 use super::{Direction, Errno, Host, HostId, SocketId, SocketOption};
 use crate::LabError;
-use crate::stage::{Namespace, Tun, sysctl};
+use crate::stage::{Device, Namespace, sysctl};
 
 /// The device's name, which is what to give to `tcpdump -i`.
 pub(super) const DEVICE: &str = "eleven0";
@@ -26,7 +26,7 @@ const MTU: u16 = 1_500;
 /// several such hosts, so it enters before each such call.
 pub struct KernelHost {
     namespace: Namespace,
-    tun: Tun,
+    device: Device,
     sockets: BTreeMap<SocketId, OwnedFd>,
     labels: Labels<'static>,
 }
@@ -35,11 +35,11 @@ impl KernelHost {
     /// Makes a namespace and a device with the addresses of `host`. The calling thread is in the namespace from now on.
     ///
     /// # Errors
-    /// Without the privilege, or where there is no TUN.
+    /// Without the privilege, or where no device can be made.
     pub fn new(host: HostId) -> Result<Self, LabError> {
         let namespace = Namespace::unshare()?;
-        let tun = Tun::new(DEVICE, (host.v4(), 24), (host.v6(), 64), MTU)?;
-        Ok(Self { namespace, tun, sockets: BTreeMap::new(), labels: Labels::new(None) })
+        let device = Device::new(DEVICE, (host.v4(), 24), (host.v6(), 64), MTU)?;
+        Ok(Self { namespace, device, sockets: BTreeMap::new(), labels: Labels::new(None) })
     }
 
     /// A path that leads to the namespace for as long as the host lives, as `nsenter --net=` takes one.
@@ -159,11 +159,11 @@ impl Host for KernelHost {
     }
 
     fn take_packet(&mut self) -> Result<Option<Vec<u8>>, LabError> {
-        Ok(self.tun.read()?.map(<[u8]>::to_vec))
+        Ok(self.device.read()?.map(<[u8]>::to_vec))
     }
 
     fn receive_packet(&mut self, packet: &[u8]) -> Result<(), LabError> {
-        self.tun.write(packet)
+        self.device.write(packet)
     }
 
     fn advance(&mut self, _now: Instant) {}
@@ -173,7 +173,7 @@ impl Host for KernelHost {
     }
 
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {
-        Some(self.tun.descriptor())
+        Some(self.device.descriptor())
     }
 
     fn set_sysctl(&mut self, name: &str, value: &str) -> Result<(), LabError> {

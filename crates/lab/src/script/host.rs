@@ -15,7 +15,7 @@ use rustix::net::{self, AddressFamily, RecvFlags, SendFlags, SocketFlags, Socket
 use super::sys;
 use crate::LabError;
 use crate::host::SUBJECT;
-use crate::stage::{Namespace, Tun, sysctl};
+use crate::stage::{Device, Namespace, sysctl};
 
 /// Between two looks at what waits: calls that return are noticed within this.
 const LOOK: Duration = Duration::from_millis(1);
@@ -57,7 +57,7 @@ struct Open {
 /// A kernel in a namespace that nobody else has. The thread that makes it is in the namespace.
 pub(super) struct KernelScript {
     _namespace: Namespace,
-    tun: Tun,
+    device: Device,
     begun: Clock,
     open: BTreeMap<Descriptor, Open>,
     departures: VecDeque<Departure>,
@@ -70,14 +70,14 @@ impl KernelScript {
     pub(super) fn new(network: Network, tolerance: Duration) -> Result<Self, LabError> {
         let namespace = Namespace::unshare()?;
         let v4 = (network.local, common_bits(network.local, network.remote));
-        let tun = Tun::new(crate::host::kernel_device(), v4, (SUBJECT.v6(), 64), network.mtu)?;
+        let device = Device::new(crate::host::kernel_device(), v4, (SUBJECT.v6(), 64), network.mtu)?;
         for (name, value) in LEVEL {
             // Not all of them are allowed in a user namespace; a script that minds will show it.
             let _ = write(name, value);
         }
         Ok(Self {
             _namespace: namespace,
-            tun,
+            device,
             begun: Clock::now(),
             open: BTreeMap::new(),
             departures: VecDeque::new(),
@@ -99,7 +99,7 @@ impl KernelScript {
     /// Takes what the kernel has sent, each with its time.
     fn gather(&mut self) {
         let at = START + self.begun.elapsed();
-        while let Ok(Some(packet)) = self.tun.read() {
+        while let Ok(Some(packet)) = self.device.read() {
             self.departures.push_back(Departure { at, packet: packet.to_vec() });
         }
     }
@@ -243,7 +243,7 @@ impl ScriptHost for KernelScript {
             }
             let wait = to.duration_since(now).min(LOOK);
             let timeout = Timespec { tv_sec: 0, tv_nsec: wait.subsec_nanos().into() };
-            let device = self.tun.descriptor();
+            let device = self.device.descriptor();
             // Whatever it returns, the device is looked at next.
             let _ = poll(&mut [PollFd::from_borrowed_fd(device, PollFlags::IN)], Some(&timeout));
         }
@@ -264,7 +264,7 @@ impl ScriptHost for KernelScript {
 
     fn receive_packet(&mut self, packet: &[u8]) {
         // A device that fails shows in what does not come.
-        let _ = self.tun.write(packet);
+        let _ = self.device.write(packet);
         self.gather();
     }
 

@@ -4,9 +4,11 @@
 
 mod device;
 mod namespace;
+mod pair;
 mod privilege;
+mod route;
 pub(crate) mod sysctl;
 
-pub(crate) use device::Tun;
+pub(crate) use device::Device;
 pub(crate) use namespace::Namespace;
 pub use privilege::{Privilege, prepare};

@@ -174,30 +174,39 @@ impl Connection {
     pub(super) fn handshake_options(&self, now: Instant) -> Options {
         let mut options = Options::EMPTY;
         let mss = self.advertised_mss();
-        let agreed = &self.agreed;
+        // Where SYNs cross, Linux sends its own again with an ACK: all that it offers, whatever the peer's SYN had.
+        let (agreed, policy) = (&self.agreed, &self.policy);
+        let repeats = policy.is_linux() && !agreed.passive;
+        let timestamps = if repeats { policy.timestamps } else { agreed.timestamps };
+        let sack = if repeats { policy.sack } else { agreed.sack };
+        let scale = if repeats {
+            policy.window_scaling.then(|| policy.window_scale())
+        } else {
+            agreed.window_scaling.then_some(agreed.receive_scale)
+        };
         let mut add = |option: TcpOption<'_>| {
             // 24 bytes at the most: there is always room.
             let added = options.push(option);
             debug_assert!(added.is_ok());
         };
         add(TcpOption::MaximumSegmentSize(mss));
-        if agreed.timestamps {
+        if timestamps {
             // The SACK option takes the place of the padding in front of the timestamps.
-            if agreed.sack {
+            if sack {
                 add(TcpOption::SackPermitted);
             } else {
                 add(TcpOption::NoOperation);
                 add(TcpOption::NoOperation);
             }
             add(TcpOption::Timestamps(self.timestamps(now)));
-        } else if agreed.sack {
+        } else if sack {
             add(TcpOption::NoOperation);
             add(TcpOption::NoOperation);
             add(TcpOption::SackPermitted);
         }
-        if agreed.window_scaling {
+        if let Some(scale) = scale {
             add(TcpOption::NoOperation);
-            add(TcpOption::WindowScale(agreed.receive_scale));
+            add(TcpOption::WindowScale(scale));
         }
         if self.policy.user_timeout_option
             && let Some(timeout) = self.policy.user_timeout

@@ -437,6 +437,15 @@ impl Connection {
         self.program.text_follows = true;
     }
 
+    /// Pushes what was handed over so far, if that is more than half of the largest window since the last push: the
+    /// peer's program shall not wait for a long write to end (Linux's `forced_push`).
+    pub fn push_if_much(&mut self) {
+        let end = self.text_end();
+        if self.policy.is_linux() && end.gt(self.send.pushed + self.send.largest_window / 2) {
+            self.send.pushed = end;
+        }
+    }
+
     /// Nothing more follows what was handed over last: it is not to wait.
     pub fn push_at_end(&mut self) {
         self.send.held.set(Held::MORE, false);

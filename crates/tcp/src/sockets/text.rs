@@ -96,10 +96,18 @@ impl Sockets {
             let end = text.len().min(taken + (largest - begun) as usize);
             let piece = &text[taken..end];
             let follows = more || end < text.len();
-            let result = self.demux.call(id, |connection| match (follows, record) {
-                (true, _) => connection.send_more(now, piece),
-                (false, true) => connection.send_record(now, piece),
-                (false, false) => connection.send(now, piece),
+            // Only a packet that is full is pushed before its time.
+            let is_full = begun + piece.len() as u32 == largest;
+            let result = self.demux.call(id, |connection| {
+                let taken = match (follows, record) {
+                    (true, _) => connection.send_more(now, piece),
+                    (false, true) => connection.send_record(now, piece),
+                    (false, false) => connection.send(now, piece),
+                };
+                if is_full && taken.is_ok() {
+                    connection.push_if_much();
+                }
+                taken
             });
             match result {
                 Ok(0) => break,
