@@ -9,12 +9,13 @@ mod states;
 use crate::scenario::{Scenario, Setting};
 
 /// All groups in the order in which they are listed, some in parts.
-pub(crate) const ALL: [&[Scenario]; 13] = [
+pub(crate) const ALL: [&[Scenario]; 14] = [
     states::ALL,
     paths::ALL,
     losses::ALL,
     faults::listening::ALL,
     faults::ports::ALL,
+    faults::resets::ALL,
     faults::leaks::ALL,
     faults::half_open::ALL,
     faults::heartbeats::ALL,

@@ -7,4 +7,5 @@ pub(super) mod leaks;
 pub(super) mod listening;
 pub(super) mod path;
 pub(super) mod ports;
+pub(super) mod resets;
 pub(super) mod windows;

@@ -23,6 +23,7 @@ pub(in super::super) const ALL: &[Scenario] = &[
     ADDRESS_IN_USE_LISTENER,
     PORT_RANGE_OVERLAP,
     SYN_SENT_SCAN,
+    HARMFUL_SYSCTLS,
 ];
 
 const RANGE: Setting = Setting {
@@ -420,5 +421,42 @@ const SYN_SENT_SCAN: Scenario = Scenario {
         lab.summarize(SUBJECT, format!("{addresses} × connect()"))?;
         lab.meanwhile(Duration::from_millis(500), move |lab| scan(lab, 10));
         Ok(())
+    },
+};
+
+const HARMFUL_SYSCTLS: Scenario = Scenario {
+    name: "harmful-sysctls",
+    group: Group::Faults,
+    purpose: "Somebody has tuned the host: tcp_tw_reuse=1 to get ports back, and tcp_timestamps=0 to save bytes. The one is \
+              useless without the other: TIME_WAIT cannot be reused, and connect() goes on failing.",
+    look_at: "All ports in TIME_WAIT, EADDRNOTAVAIL long after the second that reuse has to wait, and the two sysctls.",
+    ended_by: "`sysctl -w net.ipv4.tcp_timestamps=1`, for connections that begin from then on.",
+    settings: &[
+        RANGE,
+        reuse("1"),
+        Setting {
+            name: "tcp_timestamps",
+            value: "0",
+            usual: "1",
+            why: "without them nobody can tell old packets from new ones",
+        },
+        PROTECTED,
+    ],
+    finding: Some("harmful-sysctl"),
+    promises: &[
+        Promise::Seen(SUBJECT, "TIME_WAIT on all 32 ports"),
+        Promise::Answer(SUBJECT, "connect", "EADDRNOTAVAIL"),
+        Promise::Seen(SUBJECT, "TIME_WAIT on all 32 ports still, and no connection"),
+        Promise::NotCounted("TcpExt.TWRecycled"),
+    ],
+    play: |lab| {
+        exhaust(lab)?;
+        lab.step("it connects once more two seconds later, when timestamps would have allowed it");
+        lab.pass(Duration::from_secs(2))?;
+        let client = lab.socket(SUBJECT)?;
+        let _ = lab.connect(client, PEER.at(PORT))?;
+        lab.wait_rows(SUBJECT, "TIME_WAIT on all 32 ports still, and no connection", |rows| {
+            (count(rows, TimeWait), count(rows, Established), count(rows, SynSent)) == (32, 0, 0)
+        })
     },
 };
