@@ -371,8 +371,13 @@ impl Lab {
         (0..self.hosts.len()).map(HostId).find(|host| host.v4() == address || host.v6() == address)
     }
 
+    /// Whether the user wants no more.
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.interrupt.load(Ordering::Relaxed)
+    }
+
     fn check_interrupt(&self) -> Result<(), Stop> {
-        if self.interrupt.load(Ordering::Relaxed) { Err(Stop::Interrupted) } else { Ok(()) }
+        if self.is_interrupted() { Err(Stop::Interrupted) } else { Ok(()) }
     }
 }
 

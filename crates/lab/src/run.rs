@@ -81,6 +81,8 @@ pub struct Outcome {
     pub verdicts: Vec<Verdict>,
     /// Why it was not played to its end.
     pub stopped: Option<String>,
+    /// The user has interrupted it: while it was played, or while it was held.
+    pub interrupted: bool,
     /// How long it took, in the time of its clock.
     pub elapsed: Duration,
     /// The settings it was played with.
@@ -103,7 +105,7 @@ impl Outcome {
 /// A kernel is played with in a thread of its own, which ends with it: the caller stays in its namespace.
 ///
 /// # Errors
-/// If the laboratory cannot be set up or fails; [`Stop::Interrupted`] if the user wants no more.
+/// If the laboratory cannot be set up or fails. What was interrupted has an outcome too.
 pub fn run(scenario: &'static Scenario, options: Options) -> Result<Outcome, Stop> {
     match options.backend {
         Backend::Simulator => play(scenario, options),
@@ -153,7 +155,7 @@ fn play(scenario: &'static Scenario, options: Options) -> Result<Outcome, Stop> 
     let stopped = match played {
         Ok(()) => None,
         Err(Stop::NotReached(why)) => Some(why),
-        Err(Stop::Failed(error @ LabError::Call { .. })) => Some(error.to_string()),
+        Err(stop @ (Stop::Interrupted | Stop::Failed(LabError::Call { .. }))) => Some(stop.to_string()),
         Err(stop) => return Err(stop),
     };
     let elapsed = lab.now().duration_since(START);
@@ -162,13 +164,18 @@ fn play(scenario: &'static Scenario, options: Options) -> Result<Outcome, Stop> 
     let is_kernel = lab.is_kernel();
     let promises = scenario.promises.iter().filter(|promise| is_kernel || !promise.needs_kernel());
     let verdicts: Vec<Verdict> = promises.map(|promise| promise.judge(lab.evidence())).collect();
-    if let Some(afterwards) = options.afterwards {
-        afterwards(&mut lab, &verdicts)?;
+    if let Some(afterwards) = options.afterwards.filter(|_| !lab.is_interrupted()) {
+        match afterwards(&mut lab, &verdicts) {
+            // What was reached by then is told all the same.
+            Ok(()) | Err(Stop::Interrupted) => {}
+            Err(stop) => return Err(stop),
+        }
     }
+    let interrupted = lab.is_interrupted();
     let sysctls = if is_kernel { crate::stage::sysctl::read_all(&SETTING_NAMES) } else { Vec::new() };
     let (evidence, end) = lab.finish();
     end?;
-    Ok(Outcome { scenario, verdicts, stopped, elapsed, settings, sysctls, evidence })
+    Ok(Outcome { scenario, verdicts, stopped, interrupted, elapsed, settings, sysctls, evidence })
 }
 
 /// How long a packet of the simulator is under way.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Stdio};
 use std::thread;
@@ -10,6 +11,7 @@ use std::time::Duration;
 use eleven_tcp::sim::Random;
 use eleven_testbed::{or_skip, wait_for};
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 
 use super::{Held, kernel_works};
 use crate::support::program::eleven;
@@ -100,6 +102,28 @@ fn ctrl_c_ends_what_is_held() {
     let ran = held.end();
     assert_eq!(ran.code, Some(130), "{ran:?}");
     assert!(ran.stderr.contains("interrupted"), "{ran:?}");
-    // What has happened until then was told.
-    assert!(ran.stdout.contains("FIN_WAIT1 → CLOSING"), "{ran:?}");
+    // What was reached until then is told.
+    for words in ["FIN_WAIT1 → CLOSING", "reached on the kernel"] {
+        assert!(ran.stdout.contains(words), "`{words}` is missing: {ran:?}");
+    }
+}
+
+#[test]
+fn what_was_done_before_ctrl_c_is_told_in_full() {
+    or_skip!(kernel_works());
+    let mut child = eleven(&["lab", "run", "--all", "--format", "ndjson"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the command starts");
+    let mut stdout = BufReader::new(child.stdout.take().expect("it is a pipe"));
+    let mut lines = String::new();
+    stdout.read_line(&mut lines).expect("output is UTF-8");
+    kill_process(pid(&child), Signal::INT).expect("it runs");
+    stdout.read_to_string(&mut lines).expect("output is UTF-8");
+    assert_eq!(child.wait().expect("it is a child").code(), Some(130), "{lines}");
+    let results: Vec<Value> =
+        lines.lines().map(|line| serde_json::from_str(line).expect("whole lines of JSON")).collect();
+    assert!(results.iter().any(|result| result["reached"] == true), "{results:#?}");
+    assert!(results.iter().any(|result| result["stopped"] == "interrupted"), "{results:#?}");
 }

@@ -269,3 +269,6 @@ fn is_repetition(first: &[u8], second: &[u8]) -> bool {
     };
     numbers(first).is_some_and(|numbers_of_first| numbers(second) == Some(numbers_of_first))
 }
+
+#[cfg(test)]
+mod tests;

@@ -51,10 +51,9 @@ pub(super) fn run(global: &Global, args: &LabRunArgs) -> anyhow::Result<()> {
         }
         told
     })?;
-    if interrupt.load(Ordering::Relaxed) {
-        return Err(Interrupted.into());
-    }
-    view.finish()
+    let interrupted = interrupt.load(Ordering::Relaxed);
+    let finished = view.finish();
+    if interrupted { Err(Interrupted.into()) } else { finished }
 }
 
 /// Does something with each of a list, several at a time; what came of it, in the order of the list.
@@ -159,6 +158,12 @@ impl View {
             while let Some(played) = waiting.get_mut(next).and_then(Option::take) {
                 self.tell(scenarios[next], played, args)?;
                 next += 1;
+            }
+        }
+        // Of what was interrupted some were not begun: those behind them are told too.
+        for (scenario, played) in scenarios.iter().zip(waiting) {
+            if let Some(played) = played {
+                self.tell(scenario, played, args)?;
             }
         }
         Ok(())

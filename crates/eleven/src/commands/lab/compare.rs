@@ -1,10 +1,11 @@
 //! `eleven lab compare`: where the endpoint is unlike the kernel.
 
 use std::io::Write as _;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use eleven_lab::compare::{Difference, compare};
-use eleven_lab::{Backend, Group, Options, Scenario, all, find};
+use eleven_lab::{Backend, Group, Options, Scenario, Stop, all, find};
 use serde::Serialize;
 
 use super::{backend, told, wrong};
@@ -63,6 +64,9 @@ pub(super) fn run(global: &Global, args: &LabCompareArgs) -> anyhow::Result<()> 
         let endpoint = play(Backend::Simulator, kernel.sysctls.clone())?;
         Ok(compare(&kernel, &endpoint))
     });
+    if interrupt.load(Ordering::Relaxed) {
+        return Err(told(Stop::Interrupted));
+    }
     let mut compared = Vec::new();
     for (scenario, differences) in scenarios.iter().zip(played) {
         let differences = differences.map_err(told)?;

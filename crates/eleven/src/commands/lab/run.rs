@@ -12,6 +12,7 @@ use super::record::Record;
 use super::screen::Screen;
 use super::{backend, create, report, told, wrong};
 use crate::cli::{Format, Global, LabRunArgs};
+use crate::commands::Interrupted;
 use crate::commands::interrupt::on_interrupt;
 use crate::output::{CsvRecords, Output, note};
 
@@ -52,6 +53,9 @@ pub(super) fn run(global: &Global, args: &LabRunArgs) -> anyhow::Result<()> {
             records.write(Record::new(backend, &outcome, args.write.as_deref()).cells())?;
             records.finish()?;
         }
+    }
+    if outcome.interrupted {
+        return Err(Interrupted.into());
     }
     reached(&outcome)
 }

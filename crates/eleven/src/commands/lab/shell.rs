@@ -8,6 +8,7 @@ use rustix::process::{Signal, set_parent_process_death_signal};
 
 use super::{backend, told, wrong};
 use crate::cli::{Global, LabShellArgs};
+use crate::commands::Interrupted;
 use crate::commands::interrupt::on_interrupt;
 use crate::output::{Output, note};
 
@@ -31,6 +32,9 @@ pub(super) fn run(global: &Global, args: &LabShellArgs) -> anyhow::Result<()> {
         ..Options::new(backend)
     };
     let outcome = eleven_lab::run(scenario, options).map_err(told)?;
+    if outcome.interrupted {
+        return Err(Interrupted.into());
+    }
     match outcome.stopped {
         Some(why) => Err(anyhow::anyhow!("{} did not reach what it promises: {why}", scenario.name)),
         None => Ok(()),
