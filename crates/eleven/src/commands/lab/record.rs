@@ -135,7 +135,7 @@ pub(super) fn settings(scenario: &Scenario, used: &[(String, String)]) -> Vec<Se
         SettingRecord {
             name: setting.name.to_owned(),
             value: used.unwrap_or_else(|| setting.value.to_owned()),
-            usual: Some(setting.usual),
+            usual: Some(setting.usual).filter(|usual| !usual.is_empty()),
             why: Some(setting.why),
         }
     });
@@ -159,6 +159,7 @@ fn steps(evidence: &Evidence) -> Vec<Step> {
         let passage = |number: usize| evidence.passages.get(number);
         let (what, text, answer) = match &event.what {
             What::Step(text) => ("step", text.clone(), None),
+            What::Seen(text) => ("seen", text.clone(), None),
             What::Call { text, answer } => {
                 let answer = answer.as_ref().map_or_else(ToString::to_string, Clone::clone);
                 ("call", text.clone(), Some(answer))

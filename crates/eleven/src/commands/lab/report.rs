@@ -14,8 +14,11 @@ pub(super) fn heading(output: &mut Output, scenario: &Scenario) -> io::Result<()
     writeln!(output, "{name}")?;
     print_paragraph(output, scenario.purpose, "  ", "  ", columns)?;
     for setting in scenario.settings {
-        let text =
-            format!("{} = {} (usually {}): {}", setting.name, setting.value, setting.usual, setting.why);
+        let usual = match setting.usual {
+            "" => String::new(),
+            usual => format!(" (usually {usual})"),
+        };
+        let text = format!("{} = {}{usual}: {}", setting.name, setting.value, setting.why);
         print_paragraph(output, &text, "  • ", "    ", columns)?;
     }
     writeln!(output)?;
