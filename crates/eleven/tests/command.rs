@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod contract;
+mod doctor;
 mod filters;
 mod help;
 mod snapshot_diff;
