@@ -105,7 +105,8 @@ fn one(
     } else {
         return (None, share(used));
     };
-    let holder = group.holder.clone();
+    // TIME_WAIT has no owner; who had a connection open at either look is the likeliest.
+    let holder = group.holder.clone().or_else(|| earlier.and_then(|earlier| earlier.holder.clone()));
     let subject = Subject {
         local: Some(local.to_string()),
         remote: Some(remote.to_string()),

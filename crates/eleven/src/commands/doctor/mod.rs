@@ -14,6 +14,8 @@ use std::process::ExitCode;
 use eleven_doctor::{Case, Finding, Look, RULES, Rule, Severity, Verdict, judge};
 use eleven_knowledge::DoctorTexts;
 
+pub(super) use looking::one_look;
+pub(super) use print::titles as print_titles;
 pub(super) use report::Report;
 
 use super::{WrongUsage, language};

@@ -52,6 +52,25 @@ fn what_was_seen(looks: &Looks, texts: &DoctorTexts) -> String {
     }
 }
 
+/// The titles of findings, one below the other.
+pub(in crate::commands) fn titles(
+    output: &mut Output,
+    texts: &DoctorTexts,
+    reports: &[Report<'_>],
+) -> io::Result<()> {
+    for report in reports.iter().take(TITLES) {
+        title(output, texts, report)?;
+    }
+    if reports.len() > TITLES {
+        let more = format!("… {}", reports.len() - TITLES);
+        writeln!(output, "{}", output.paint.text(Style::Dim, &more))?;
+    }
+    Ok(())
+}
+
+/// Findings named on a screen that shows much else.
+const TITLES: usize = 8;
+
 /// The title of a finding, in the colour of its severity.
 pub(super) fn title(output: &mut Output, texts: &DoctorTexts, report: &Report<'_>) -> io::Result<()> {
     let columns = output.text_columns();
@@ -179,8 +198,13 @@ fn one(output: &mut Output, texts: &DoctorTexts, report: &Report<'_>, brief: boo
     for (index, missing) in report.missing.iter().enumerate() {
         section(output, if index == 0 { texts.word("missing") } else { "" }, missing, columns)?;
     }
-    let see = format!("{}; `eleven explain {}`", report.references.join("; "), report.code);
-    section(output, texts.word("see"), see.trim_start_matches("; "), columns)
+    let mut see = Vec::new();
+    for reference in report.references {
+        let is_command = reference.starts_with("eleven ");
+        see.push(if is_command { format!("`{reference}`") } else { (*reference).to_owned() });
+    }
+    see.push(format!("`eleven explain {}`", report.code));
+    section(output, texts.word("see"), &see.join("; "), columns)
 }
 
 fn verdict_words(verdict: &Verdict, texts: &DoctorTexts) -> (String, String) {
