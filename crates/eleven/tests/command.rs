@@ -17,3 +17,4 @@ mod support;
 mod terminal;
 mod trace;
 mod unprivileged;
+mod why;

@@ -122,12 +122,11 @@ fn idle(case: &Case<'_>, sample: &Sample) -> Finding {
 /// When the kernel gives up: it allows as much time as `retries` doublings of the least timeout
 /// would take (`retransmits_timed_out`), from the first repeat on.
 fn left_ms(retries: u64, sample: &Sample) -> Option<u64> {
-    const RTO_MIN_MS: u64 = 200;
-    const RTO_MAX_MS: u64 = 120_000;
     if sample.state != State::Established && sample.state != State::CloseWait {
         return None;
     }
-    let total: u64 = (0..=retries.min(255)).map(|turn| (RTO_MIN_MS << turn.min(20)).min(RTO_MAX_MS)).sum();
+    let total = eleven_tcp::patience::unacknowledged(u32::try_from(retries).unwrap_or(u32::MAX)).as_millis();
+    let total = u64::try_from(total).unwrap_or(u64::MAX);
     let gone = sample.silent_ms?;
     Some(total.saturating_sub(gone).max(sample.expires_ms))
 }

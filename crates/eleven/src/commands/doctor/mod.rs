@@ -16,7 +16,7 @@ use eleven_knowledge::DoctorTexts;
 
 pub(super) use looking::one_look;
 pub(super) use print::titles as print_titles;
-pub(super) use report::Report;
+pub(super) use report::{Report, words};
 
 use super::{WrongUsage, language};
 use crate::cli::{DoctorArgs, Format, Global};
