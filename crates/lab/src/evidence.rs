@@ -31,6 +31,8 @@ pub struct Event {
 pub enum What {
     /// The scenario says what it is about to do.
     Step(String),
+    /// All rows of the host show something that was looked for: in words, with how many rows of each state there are.
+    Seen(String),
     /// A program called.
     Call {
         /// As in C: `connect(192.0.2.2:80)`.
@@ -148,7 +150,7 @@ impl Evidence {
     }
 
     /// A packet in words, its numbers counted from the first of its direction.
-    fn label(&mut self, packet: &[u8]) -> String {
+    pub(crate) fn label(&mut self, packet: &[u8]) -> String {
         let Ok(packet) = Packet::parse(packet) else { return "no TCP".to_owned() };
         let Ok(segment) = Segment::parse(packet.tcp) else { return "no segment".to_owned() };
         let pair = FourTuple {

@@ -52,6 +52,9 @@ impl Observer for () {
     fn event(&mut self, _: &Evidence) {}
 }
 
+/// Something that is done again and again.
+type Meanwhile = Box<dyn FnMut(&mut Lab) -> Result<(), Stop>>;
+
 /// How long something that is waited for may take, if the scenario does not say otherwise.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -69,6 +72,8 @@ pub struct Lab {
     sampling: bool,
     /// Whether nothing is kept as evidence.
     quiet: bool,
+    /// What goes on while the scenario is held, and how often.
+    meanwhile: Option<(Duration, Meanwhile)>,
     /// Whether a host has had a row of the connection.
     existed: Vec<bool>,
     patience: Duration,
@@ -101,6 +106,7 @@ impl Lab {
             settings: parts.settings,
             sampling: true,
             quiet: false,
+            meanwhile: None,
             existed: vec![false; 2],
             patience: PATIENCE,
             entrance: parts.entrance,
@@ -229,9 +235,12 @@ impl Lab {
     }
 
     fn record(&mut self, host: HostId, what: What, before: State, after: State) {
-        if self.quiet {
-            return;
+        if !self.quiet {
+            self.tell(host, what, before, after);
         }
+    }
+
+    fn tell(&mut self, host: HostId, what: What, before: State, after: State) {
         let at = self.clock.now();
         self.evidence.events.push(Event { at, host, what, before, after });
         self.observer.event(&self.evidence);
@@ -240,11 +249,17 @@ impl Lab {
     /// Looks at a host's rows, and tells the state of its end before and after.
     fn sample(&mut self, host: HostId) -> Result<(State, State), LabError> {
         let before = self.evidence.state(host);
-        if !self.sampling {
+        if !self.sampling || !self.takes_part(host) {
             return Ok((before, before));
         }
         let rows = self.host_mut(host).rows()?;
         Ok((before, self.note_rows(host, &rows)))
+    }
+
+    /// Whether the connection that is looked at may be one of this host's.
+    fn takes_part(&self, host: HostId) -> bool {
+        let own = |address| address == host.v4() || address == host.v6();
+        self.evidence.focus.is_none_or(|focus| own(focus.local_address) || own(focus.remote_address))
     }
 
     /// Notes how a host's end of the connection looks in its rows.
@@ -310,7 +325,13 @@ impl Lab {
         let Ok(parsed) = eleven_tcp::ip::Packet::parse(&packet) else { return Ok(()) };
         // To a stranger.
         let Some(to) = self.host_at(parsed.destination) else { return Ok(()) };
-        let number = if self.quiet { usize::MAX } else { self.evidence.add_passage(from, now, &packet) };
+        let number = if self.quiet {
+            // For the numbers of what follows.
+            self.evidence.label(&packet);
+            usize::MAX
+        } else {
+            self.evidence.add_passage(from, now, &packet)
+        };
         let (before, after) = self.sample(from)?;
         let fate = self.wire.send(now, Passage { number, from, to, packet, copy: false });
         if let Some(passage) = self.evidence.passages.get_mut(number) {

@@ -26,6 +26,8 @@ pub enum Promise {
     Answer(HostId, &'static str, &'static str),
     /// A counter of the subject's kernel rose by at least so much. The simulator counts nothing.
     Counter(&'static str, i64),
+    /// A counter of the subject's kernel did not rise. The simulator counts nothing.
+    NotCounted(&'static str),
     /// So many segments of a kind were sent, at the least and at the most.
     Segments(HostId, Pattern, usize, usize),
     /// The scenario has looked at all rows of a host and found this (`Lab::wait_rows`).
@@ -89,6 +91,7 @@ impl fmt::Display for Promise {
             }
             Self::Answer(host, call, answer) => write!(f, "{}: {call}() returns {answer}", host.name()),
             Self::Counter(name, rise) => write!(f, "the kernel counts {name} up by {rise} or more"),
+            Self::NotCounted(name) => write!(f, "the kernel does not count {name} up"),
             Self::Segments(host, pattern, least, most) => {
                 let count = match (least, most) {
                     (least, most) if least == most => format!("{least} times"),
@@ -105,7 +108,7 @@ impl fmt::Display for Promise {
 impl Promise {
     /// Whether only a kernel can keep it.
     pub const fn needs_kernel(&self) -> bool {
-        matches!(self, Self::Counter(..))
+        matches!(self, Self::Counter(..) | Self::NotCounted(_))
     }
 
     /// Whether it is kept, with what was seen.
@@ -171,6 +174,10 @@ impl Promise {
             }
             Self::Counter(name, least) => match evidence.rise(name) {
                 Some(rise) => (rise >= least, format!("{name} +{rise}")),
+                None => (false, format!("{name} is not counted")),
+            },
+            Self::NotCounted(name) => match evidence.rise(name) {
+                Some(rise) => (rise == 0, format!("{name} +{rise}")),
                 None => (false, format!("{name} is not counted")),
             },
             Self::Segments(host, pattern, least, most) => {

@@ -55,7 +55,7 @@ pub struct Setting {
     pub name: &'static str,
     /// What it is here.
     pub value: &'static str,
-    /// What it is on an ordinary host.
+    /// What it is on an ordinary host; nothing for a number that means something here only.
     pub usual: &'static str,
     /// What it decides.
     pub why: &'static str,

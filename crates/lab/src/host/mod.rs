@@ -29,6 +29,8 @@ pub struct HostId(pub usize);
 pub const SUBJECT: HostId = HostId(0);
 /// Its unruly peer, always an endpoint of `eleven-tcp`.
 pub const PEER: HostId = HostId(1);
+/// A third host, where there is one: behind the subject, seen from the peer.
+pub const SERVER: HostId = HostId(2);
 
 impl HostId {
     /// What it is called in sentences.
@@ -36,7 +38,7 @@ impl HostId {
         match self.0 {
             0 => "subject",
             1 => "peer",
-            2 => "third",
+            2 => "server",
             _ => "another",
         }
     }

@@ -116,7 +116,7 @@ impl Lab {
             // It fits.
             let _ = options.push(TcpOption::MaximumSegmentSize(1_460));
             let segment = Segment {
-                source_port: 1_024 + (number / STRANGER_ADDRESSES) as u16,
+                source_port: (number / STRANGER_ADDRESSES) as u16 | 1_024,
                 destination_port: port,
                 seq: SeqNumber(number.wrapping_mul(0x9e37_79b9)),
                 flags: Flags::SYN,

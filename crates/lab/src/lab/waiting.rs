@@ -7,8 +7,12 @@ use eleven_tcp::{Instant, State};
 
 use super::Lab;
 use crate::error::{LabError, Stop};
-use crate::evidence::What;
+use crate::evidence::{PassageRecord, What};
 use crate::host::{HostId, kernel_look};
+use crate::wire::Pattern;
+
+/// How long a held scenario may be deaf.
+const SHORT_PATIENCE: Duration = Duration::from_millis(100);
 
 impl Lab {
     /// Waits until `look` finds what it looks for; `what` says what that is.
@@ -72,15 +76,35 @@ impl Lab {
         what: &'static str,
         test: impl Fn(&[Socket]) -> bool,
     ) -> Result<(), Stop> {
+        let mut seen = String::new();
         self.wait_until(&format!("{}: {what}", host.name()), |lab| {
             let rows = lab.host_mut(host).rows()?;
             if !lab.quiet {
                 lab.note_rows(host, &rows);
             }
-            Ok(test(&rows))
+            let found = test(&rows);
+            seen = tally(&rows);
+            Ok(found)
         })?;
         self.evidence.sights.push((host, what.to_owned()));
+        let state = self.evidence.state(host);
+        self.tell(host, What::Seen(format!("{what} ({seen})")), state, state);
         Ok(())
+    }
+
+    /// Waits until so many segments of a kind from `host` have arrived.
+    ///
+    /// # Errors
+    /// As [`wait_until`](Self::wait_until).
+    pub fn wait_segments(&mut self, host: HostId, pattern: Pattern, count: usize) -> Result<(), Stop> {
+        self.wait_until(&format!("{count} × {} from the {}", pattern.name, host.name()), |lab| {
+            let arrived = |passage: &&PassageRecord| {
+                passage.from == host
+                    && passage.received.is_some()
+                    && passage.segment(pattern.matches) == Some(true)
+            };
+            Ok(lab.evidence.passages.iter().filter(arrived).count() >= count)
+        })
     }
 
     /// Lets time pass, whatever happens.
@@ -99,13 +123,37 @@ impl Lab {
         }
     }
 
+    /// Has `happen` happen again and again, quietly, while the scenario is held: a fault that goes on is seen by what
+    /// grows. What it does not reach it may reach the next time.
+    pub fn meanwhile(
+        &mut self,
+        every: Duration,
+        happen: impl FnMut(&mut Self) -> Result<(), Stop> + 'static,
+    ) {
+        self.meanwhile = Some((every, Box::new(happen)));
+    }
+
     /// Serves the hosts for as long as `goes_on` says so. A simulation's time stands still meanwhile.
     ///
     /// # Errors
     /// If the user interrupts.
     pub fn serve_while(&mut self, mut goes_on: impl FnMut() -> bool) -> Result<(), Stop> {
+        let mut meanwhile = self.meanwhile.take().filter(|_| self.is_kernel());
+        let mut next = self.now();
         while goes_on() {
             self.work()?;
+            if let Some((every, happen)) = &mut meanwhile
+                && self.now() >= next
+            {
+                next = self.now() + *every;
+                let patience = std::mem::replace(&mut self.patience, SHORT_PATIENCE);
+                let happened = self.quietly(happen);
+                self.patience = patience;
+                match happened {
+                    Err(stop @ (Stop::Interrupted | Stop::Failed(_))) => return Err(stop),
+                    Err(Stop::NotReached(_)) | Ok(()) => {}
+                }
+            }
             if self.is_kernel() {
                 let soon = self.now() + kernel_look();
                 self.sleep(soon)?;
@@ -144,4 +192,18 @@ impl Lab {
         }
         Ok(())
     }
+}
+
+/// How many rows of each state there are: `17 × SYN_RECV, 1 × LISTEN`.
+fn tally(rows: &[Socket]) -> String {
+    let mut counts: Vec<(usize, State)> = Vec::new();
+    for row in rows {
+        match counts.iter_mut().find(|(_, state)| *state == row.state) {
+            Some((count, _)) => *count += 1,
+            None => counts.push((1, row.state)),
+        }
+    }
+    counts.sort_unstable_by(|one, other| other.cmp(one));
+    let told: Vec<String> = counts.iter().map(|(count, state)| format!("{count} × {state}")).collect();
+    if told.is_empty() { "no rows".to_owned() } else { told.join(", ") }
 }

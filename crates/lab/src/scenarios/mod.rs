@@ -1,6 +1,7 @@
 //! The scenarios, a file a group. To add one, write its constant and put it into the list of its group.
 
 mod faults;
+mod healthy;
 mod losses;
 mod paths;
 mod states;
@@ -8,17 +9,21 @@ mod states;
 use crate::scenario::{Scenario, Setting};
 
 /// All groups in the order in which they are listed, some in parts.
-pub(crate) const ALL: [&[Scenario]; 10] = [
+pub(crate) const ALL: [&[Scenario]; 14] = [
     states::ALL,
     paths::ALL,
     losses::ALL,
     faults::listening::ALL,
     faults::ports::ALL,
+    faults::resets::ALL,
     faults::leaks::ALL,
     faults::half_open::ALL,
     faults::heartbeats::ALL,
     faults::windows::ALL,
     faults::path::ALL,
+    faults::chain::ALL,
+    faults::chain::HEALTHY,
+    healthy::ALL,
 ];
 
 /// Where servers listen.

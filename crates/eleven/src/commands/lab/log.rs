@@ -81,6 +81,14 @@ pub(super) fn line(paint: Paint, evidence: &Evidence, event: &Event) -> Option<S
             let at = seconds(Evidence::since_start(event.at));
             return Some(format!("{at:>10}  {}", paint.text(Style::Bold, &format!("• {step}"))));
         }
+        What::Seen(seen) => {
+            let at = seconds(Evidence::since_start(event.at));
+            return Some(format!(
+                "{at:>10}  {:<9} {}",
+                event.host.name(),
+                paint.text(Style::Dim, &format!("✓ {seen}"))
+            ));
+        }
         What::Call { text, answer: Ok(_) } => text.clone(),
         What::Call { text, answer: Err(errno) } => format!("{text} = {errno}"),
         What::Sent(number) => format!("{}{}", arrow(event.host), label(number)),

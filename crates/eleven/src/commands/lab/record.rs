@@ -44,7 +44,9 @@ pub(super) struct SettingRecord {
 impl SettingRecord {
     /// `tcp_fin_timeout = 3 (usually 60): seconds that …`.
     pub(super) fn sentence(&self) -> String {
-        let usually = self.usual.map_or_else(String::new, |usual| format!(" (usually {usual})"));
+        // A number of the scenario's own has no usual value.
+        let usual = self.usual.filter(|usual| !usual.is_empty());
+        let usually = usual.map_or_else(String::new, |usual| format!(" (usually {usual})"));
         let why = self.why.map_or_else(String::new, |why| format!(": {why}"));
         format!("{} = {}{usually}{why}", self.name, self.value)
     }
@@ -144,7 +146,7 @@ pub(super) fn settings(scenario: &Scenario, used: &[(String, String)]) -> Vec<Se
         SettingRecord {
             name: setting.name.to_owned(),
             value: used.unwrap_or_else(|| setting.value.to_owned()),
-            usual: Some(setting.usual),
+            usual: Some(setting.usual).filter(|usual| !usual.is_empty()),
             why: Some(setting.why),
         }
     });
@@ -168,6 +170,7 @@ fn steps(evidence: &Evidence) -> Vec<Step> {
         let passage = |number: usize| evidence.passages.get(number);
         let (what, text, answer) = match &event.what {
             What::Step(text) => ("step", text.clone(), None),
+            What::Seen(text) => ("seen", text.clone(), None),
             What::Call { text, answer } => {
                 let answer = answer.as_ref().map_or_else(ToString::to_string, Clone::clone);
                 ("call", text.clone(), Some(answer))

@@ -14,8 +14,14 @@ use crate::promise::Promise;
 use crate::scenario::{Group, Scenario, Setting};
 use crate::wire::Pattern;
 
-pub(in super::super) const ALL: &[Scenario] =
-    &[HALF_OPEN, HALF_OPEN_KEEPALIVE, HALF_OPEN_USER_TIMEOUT, KEEPALIVE_UNANSWERED, KEEPALIVE_RESET];
+pub(in super::super) const ALL: &[Scenario] = &[
+    HALF_OPEN,
+    HALF_OPEN_KEEPALIVE,
+    HALF_OPEN_USER_TIMEOUT,
+    KEEPALIVE_UNANSWERED,
+    KEEPALIVE_RESET,
+    IDLE_WITHOUT_KEEPALIVE,
+];
 
 pub(in super::super) const KEEPALIVE_TIME: Setting = Setting {
     name: "tcp_keepalive_time",
@@ -74,7 +80,7 @@ const HALF_OPEN: Scenario = Scenario {
         Promise::Seen(SUBJECT, "both connections are in ESTABLISHED without a timer"),
         Promise::Seen(PEER, "the peer has no sockets at all"),
         Promise::Path(SUBJECT, &[Established, Closed]),
-        Promise::Segments(PEER, Pattern::RST, 1, 1),
+        Promise::Segments(PEER, Pattern::RST, 1, usize::MAX),
         Promise::Answer(SUBJECT, "recv", "ECONNRESET"),
         Promise::Seen(SUBJECT, IDLE),
         Promise::Counter("Tcp.EstabResets", 1),
@@ -177,7 +183,7 @@ const KEEPALIVE_UNANSWERED: Scenario = Scenario {
         Promise::Timer(SUBJECT, Established, TimerKind::Keepalive, 1),
         Promise::Answer(SUBJECT, "recv", "ETIMEDOUT"),
         Promise::Path(SUBJECT, &[Established, Closed]),
-        Promise::Segments(SUBJECT, Pattern::RST, 1, 1),
+        Promise::Segments(SUBJECT, Pattern::RST, 1, usize::MAX),
         Promise::State(PEER, Established),
         Promise::Seen(SUBJECT, "the other connection has probed in vain, and goes on"),
         Promise::Counter("TcpExt.TCPKeepAlive", 3),
@@ -212,7 +218,7 @@ const KEEPALIVE_RESET: Scenario = Scenario {
     promises: &[
         Promise::Path(SUBJECT, &[Established, Closed]),
         Promise::Timer(SUBJECT, Established, TimerKind::Keepalive, 0),
-        Promise::Segments(PEER, Pattern::RST, 1, 1),
+        Promise::Segments(PEER, Pattern::RST, 1, usize::MAX),
         Promise::Answer(SUBJECT, "recv", "ECONNRESET"),
         Promise::Seen(SUBJECT, IDLE),
         Promise::Counter("TcpExt.TCPKeepAlive", 1),
@@ -224,5 +230,39 @@ const KEEPALIVE_RESET: Scenario = Scenario {
         lab.crash(PEER)?;
         let _ = lab.receive(first)?;
         lab.wait_rows(SUBJECT, IDLE, |rows| rows.len() == 1 && is_idle(&rows[0]))
+    },
+};
+
+const IDLE_WITHOUT_KEEPALIVE: Scenario = Scenario {
+    name: "idle-without-keepalive",
+    group: Group::Faults,
+    purpose: "Idle clients of a server whose listener has no SO_KEEPALIVE. They may all be well; should one of them \
+              vanish, the server would never find out.",
+    look_at: "ESTABLISHED behind a listener, and no timer on any row.",
+    ended_by: "Either side closes. The program's SO_KEEPALIVE would make it safe; the sysctls alone do nothing.",
+    settings: &[
+        Setting { name: "connections", value: "20", usual: "", why: "how many clients are idle" },
+        Setting {
+            name: "idle",
+            value: "500",
+            usual: "hours",
+            why: "milliseconds that they have been idle for",
+        },
+    ],
+    finding: Some("keepalive-missing"),
+    promises: &[
+        Promise::Seen(SUBJECT, "every client is idle in ESTABLISHED without a timer"),
+        Promise::State(SUBJECT, Established),
+    ],
+    play: |lab| {
+        let connections = lab.parameter("connections") as usize;
+        lab.step(format!("{connections} clients connect to the subject, and have nothing to say"));
+        let listener = lab.listener(SUBJECT, PORT, 16)?;
+        lab.open_many(PEER, listener, PORT, connections as u64)?;
+        lab.pass(Duration::from_millis(lab.parameter("idle")))?;
+        lab.wait_rows(SUBJECT, "every client is idle in ESTABLISHED without a timer", |rows| {
+            rows.iter().filter(|row| is_idle(row)).count() == connections
+        })?;
+        lab.look(SUBJECT)
     },
 };

@@ -18,6 +18,17 @@ use crate::wire::Pattern;
 pub(in super::super) const ALL: &[Scenario] =
     &[HEARTBEAT_CLIENT_RESTART, HEARTBEAT_SERVER_RESTART, HEARTBEAT_PEER_SILENT];
 
+/// While the scenario is held, the newest connection is used.
+fn talk(lab: &mut Lab, (client, server): (Handle, Handle)) {
+    lab.meanwhile(Duration::from_millis(300), move |lab| {
+        let _ = lab.send(server, b"ping")?;
+        let _ = lab.receive(client)?;
+        let _ = lab.send(client, b"pong")?;
+        let _ = lab.receive(server)?;
+        Ok(())
+    });
+}
+
 /// A client of the peer's connects to the subject's listener: both ends.
 fn enter(lab: &mut Lab, listener: Handle) -> Result<(Handle, Handle), Stop> {
     let client = lab.connecting(PEER, SUBJECT.at(PORT))?;
@@ -39,18 +50,19 @@ const HEARTBEAT_CLIENT_RESTART: Scenario = Scenario {
         Promise::Seen(SUBJECT, "three connections with the client"),
         Promise::Seen(PEER, "one connection at the client"),
         Promise::Path(SUBJECT, &[Established, Closed]),
-        Promise::Segments(PEER, Pattern::RST, 1, 1),
+        Promise::Segments(PEER, Pattern::RST, 1, usize::MAX),
         Promise::Answer(SUBJECT, "recv", "ECONNRESET"),
         Promise::Seen(SUBJECT, "an old connection is left beside the newest"),
     ],
     play: |lab| {
         lab.step("a client connects to the subject");
         let listener = lab.listener(SUBJECT, PORT, 16)?;
-        let (_, first) = enter(lab, listener)?;
+        let (mut client, first) = enter(lab, listener)?;
+        let mut server = first;
         for _ in 0..2 {
             lab.step("the client's host crashes, comes back, and its program connects again");
             lab.crash(PEER)?;
-            enter(lab, listener)?;
+            (client, server) = enter(lab, listener)?;
         }
         lab.wait_rows(SUBJECT, "three connections with the client", |rows| count(rows, Established) == 3)?;
         lab.wait_rows(PEER, "one connection at the client", |rows| count(rows, Established) == 1)?;
@@ -59,7 +71,9 @@ const HEARTBEAT_CLIENT_RESTART: Scenario = Scenario {
         let _ = lab.receive(first)?;
         lab.wait_rows(SUBJECT, "an old connection is left beside the newest", |rows| {
             count(rows, Established) == 2
-        })
+        })?;
+        talk(lab, (client, server));
+        Ok(())
     },
 };
 
@@ -78,7 +92,7 @@ const HEARTBEAT_SERVER_RESTART: Scenario = Scenario {
         Promise::Seen(PEER, "the server listens, and has no connection"),
         Promise::Seen(SUBJECT, "the client has two connections"),
         Promise::Path(SUBJECT, &[Established, Closed]),
-        Promise::Segments(PEER, Pattern::RST, 1, 1),
+        Promise::Segments(PEER, Pattern::RST, 1, usize::MAX),
         Promise::Answer(SUBJECT, "recv", "ECONNRESET"),
         Promise::Answer(SUBJECT, "connect", "0"),
         Promise::Seen(SUBJECT, "an old connection beside the new one"),
@@ -135,7 +149,7 @@ const HEARTBEAT_PEER_SILENT: Scenario = Scenario {
         Promise::Seen(PEER, "heartbeats wait unread in Recv-Q"),
         Promise::Answer(SUBJECT, "recv", "4 bytes"),
         Promise::Path(SUBJECT, &[Established, Closed]),
-        Promise::Segments(SUBJECT, Pattern::RST, 1, 1),
+        Promise::Segments(SUBJECT, Pattern::RST, 1, usize::MAX),
         Promise::Seen(SUBJECT, "another forgotten connection is left beside the newest"),
     ],
     play: |lab| {
@@ -179,6 +193,8 @@ const HEARTBEAT_PEER_SILENT: Scenario = Scenario {
         lab.abort(old)?;
         lab.wait_rows(SUBJECT, "another forgotten connection is left beside the newest", |rows| {
             count(rows, Established) == 2
-        })
+        })?;
+        talk(lab, (client, newest));
+        Ok(())
     },
 };

@@ -16,7 +16,7 @@ pub(in super::super) const ALL: &[Scenario] =
     &[CLOSE_WAIT_LEAK, CLOSE_WAIT_UNREAD, FIN_WAIT2_TIMEOUT, ORPHAN, LAST_ACK_LOST];
 
 const CONNECTIONS: Setting =
-    Setting { name: "connections", value: "20", usual: "none", why: "how many connections there are" };
+    Setting { name: "connections", value: "20", usual: "", why: "how many connections there are" };
 
 const CLOSE_WAIT_LEAK: Scenario = Scenario {
     name: "close-wait-leak",
@@ -68,7 +68,14 @@ const CLOSE_WAIT_LEAK: Scenario = Scenario {
         lab.look(PEER)?;
         lab.wait_rows(SUBJECT, "CLOSE_WAIT on every connection still", |rows| {
             count(rows, CloseWait) == connections
-        })
+        })?;
+        // It goes on leaking.
+        lab.meanwhile(Duration::from_secs(1), move |lab| {
+            let client = lab.connecting(PEER, SUBJECT.at(PORT))?;
+            let _ = lab.accept(listener)?;
+            lab.close(client)
+        });
+        Ok(())
     },
 };
 
@@ -128,7 +135,7 @@ const FIN_WAIT2_TIMEOUT: Scenario = Scenario {
         Promise::Path(SUBJECT, &[Established, FinWait1, FinWait2, Closed]),
         Promise::Timer(SUBJECT, FinWait2, TimerKind::TimeWait, 0),
         Promise::Seen(SUBJECT, "one FIN_WAIT2 is left, held by its program without a timer"),
-        Promise::Segments(SUBJECT, Pattern::RST, 1, 1),
+        Promise::Segments(SUBJECT, Pattern::RST, 1, usize::MAX),
         Promise::Answer(PEER, "send", "4 bytes"),
     ],
     play: |lab| {

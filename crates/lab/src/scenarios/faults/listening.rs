@@ -18,6 +18,7 @@ pub(in super::super) const ALL: &[Scenario] = &[
     SYN_FLOOD_COOKIES_0,
     SYN_FLOOD_COOKIES_1,
     SYN_FLOOD_COOKIES_2,
+    SYN_BACKLOG_FULL,
     ACCEPT_QUEUE_OVERFLOW,
     ACCEPT_QUEUE_OVERFLOW_ABORT,
 ];
@@ -30,7 +31,7 @@ const EVERY: Duration = Duration::from_millis(50);
 const SYNS: Setting = Setting {
     name: "syns",
     value: "10",
-    usual: "none",
+    usual: "",
     why: "forged SYNs every 50 ms, from a hundred addresses",
 };
 const SYN_ACK_RETRIES: Setting = Setting {
@@ -72,7 +73,7 @@ fn flood(lab: &mut Lab, what: &'static str, test: fn(&[Socket]) -> bool) -> Resu
     })
 }
 
-/// The flood goes on until the client's connect() returns.
+/// The flood goes on until the client's connect() returns, and while the scenario is held.
 fn connect_meanwhile(lab: &mut Lab, client: Handle, mut sent: u32) -> Result<(), Stop> {
     let syns = lab.parameter("syns") as u32;
     let mut next = lab.now();
@@ -83,6 +84,11 @@ fn connect_meanwhile(lab: &mut Lab, client: Handle, mut sent: u32) -> Result<(),
         next += EVERY;
         lab.pass(next.duration_since(lab.now()))?;
     }
+    lab.meanwhile(EVERY, move |lab| {
+        lab.forge_syns(PORT, sent, syns)?;
+        sent = sent.wrapping_add(syns);
+        Ok(())
+    });
     Ok(())
 }
 
@@ -198,6 +204,60 @@ fn connect_by_cookie(lab: &mut Lab, listener: Handle, sent: u32) -> Result<(), S
     Ok(())
 }
 
+const SYN_BACKLOG_FULL: Scenario = Scenario {
+    name: "syn-backlog-full",
+    group: Group::Faults,
+    purpose: "No attack, only many honest clients at once, a short backlog and no cookies: some of their SYNs are dropped, \
+              and these clients get in a second late, when they send the SYN again.",
+    look_at: "TCPReqQFullDrop rises, while SYN_RECV come from clients that answer. In the client's packets a SYN that was \
+              sent twice.",
+    ended_by: "The repeated SYNs find room. A larger backlog of listen(), or tcp_syncookies=1, would have taken them at \
+               once.",
+    settings: &[
+        cookies("0"),
+        Setting { name: "clients", value: "40", usual: "", why: "how many connect at once" },
+    ],
+    finding: Some("syn-backlog-full"),
+    promises: &[
+        Promise::Seen(SUBJECT, "a SYN queue that is full of honest clients"),
+        Promise::Seen(PEER, "some clients have sent their SYN in vain"),
+        Promise::Counter("TcpExt.TCPReqQFullDrop", 10),
+    ],
+    play: |lab| {
+        let clients = lab.parameter("clients");
+        lab.step(format!(
+            "{clients} clients connect to the subject at once, over a path of 100 ms there and back"
+        ));
+        let listener = lab.listener(SUBJECT, PORT, BACKLOG)?;
+        lab.wire().set_delay(Duration::from_millis(50));
+        lab.quietly(|lab| {
+            for _ in 0..clients {
+                lab.connecting(PEER, SUBJECT.at(PORT))?;
+            }
+            lab.wait_rows(SUBJECT, "a SYN queue that is full of honest clients", |rows| {
+                count(rows, SynReceived) >= BACKLOG as usize
+            })
+        })?;
+        lab.summarize(PEER, format!("{clients} × connect()"))?;
+        lab.quietly(|lab| {
+            lab.wait_rows(PEER, "some clients have sent their SYN in vain", |rows| {
+                rows.iter().any(|row| row.state == SynSent && row.timer.is_some_and(|it| it.retransmits > 0))
+            })
+        })?;
+        lab.step("they come again and again while the scenario is held; the program accepts and closes");
+        lab.meanwhile(Duration::from_millis(500), move |lab| {
+            while let Ok((socket, _)) = lab.host_mut(SUBJECT).accept(listener.socket) {
+                lab.close(Handle { host: SUBJECT, socket })?;
+            }
+            for _ in 0..clients {
+                lab.connecting(PEER, SUBJECT.at(PORT))?;
+            }
+            Ok(())
+        });
+        Ok(())
+    },
+};
+
 /// The third of three clients whose ACK arrives at a queue that holds two; and the listener.
 ///
 /// Not all three at once: more half-open connections than `listen()` was told would be answered by cookies, which leave
@@ -223,6 +283,11 @@ fn overflow(lab: &mut Lab) -> Result<(Handle, Handle), Stop> {
 
 fn is_full(rows: &[Socket]) -> bool {
     rows.iter().any(|row| row.state == Listen && row.backlog > row.backlog_limit)
+}
+
+/// While the scenario is held, another client comes each second.
+fn more_clients(lab: &mut Lab) {
+    lab.meanwhile(Duration::from_secs(1), |lab| lab.connecting(PEER, SUBJECT.at(PORT)).map(drop));
 }
 
 const ACCEPT_QUEUE_OVERFLOW: Scenario = Scenario {
@@ -276,7 +341,9 @@ const ACCEPT_QUEUE_OVERFLOW: Scenario = Scenario {
             let waits =
                 |row: &&Socket| row.state == SynSent && row.timer.is_some_and(|it| it.retransmits > 0);
             rows.iter().find(waits).is_some()
-        })
+        })?;
+        more_clients(lab);
+        Ok(())
     },
 };
 
@@ -300,7 +367,7 @@ const ACCEPT_QUEUE_OVERFLOW_ABORT: Scenario = Scenario {
         Promise::Path(PEER, &[SynSent, Established, Closed]),
         Promise::Answer(PEER, "recv", "ECONNRESET"),
         Promise::Path(SUBJECT, &[SynReceived, Closed]),
-        Promise::Segments(SUBJECT, Pattern::RST, 1, 1),
+        Promise::Segments(SUBJECT, Pattern::RST, 1, usize::MAX),
         Promise::Counter("TcpExt.ListenOverflows", 1),
         Promise::Counter("Tcp.OutRsts", 1),
     ],
@@ -309,6 +376,7 @@ const ACCEPT_QUEUE_OVERFLOW_ABORT: Scenario = Scenario {
         lab.wait_rows(SUBJECT, "the accept queue is full", is_full)?;
         lab.step("the third client waits for an answer");
         let _ = lab.receive(third)?;
+        more_clients(lab);
         lab.look(SUBJECT)
     },
 };

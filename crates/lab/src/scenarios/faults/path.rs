@@ -119,7 +119,7 @@ const LOSSY_PATH: Scenario = Scenario {
     ended_by: "A better path.",
     settings: &[
         Setting { name: "percent", value: "5", usual: "0", why: "packets that are lost, in each direction" },
-        Setting { name: "kilobytes", value: "400", usual: "none", why: "what the subject sends" },
+        Setting { name: "kilobytes", value: "400", usual: "", why: "what the subject sends" },
     ],
     finding: Some("lossy-path"),
     promises: &[
@@ -166,6 +166,11 @@ const LOSSY_PATH: Scenario = Scenario {
             })
         })?;
         lab.summarize(SUBJECT, format!("send({kilobytes} kilobytes)"))?;
+        lab.meanwhile(Duration::from_millis(50), move |lab| {
+            let _ = lab.send(subject, &[b'x'; 20_000])?;
+            while lab.host_mut(PEER).receive(peer.socket, 65_536).is_ok_and(|text| !text.is_empty()) {}
+            Ok(())
+        });
         lab.summarize(PEER, format!("recv({kilobytes} kilobytes)"))
     },
 };

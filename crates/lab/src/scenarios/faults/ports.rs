@@ -22,6 +22,8 @@ pub(in super::super) const ALL: &[Scenario] = &[
     ADDRESS_IN_USE,
     ADDRESS_IN_USE_LISTENER,
     PORT_RANGE_OVERLAP,
+    SYN_SENT_SCAN,
+    HARMFUL_SYSCTLS,
 ];
 
 const RANGE: Setting = Setting {
@@ -40,6 +42,14 @@ const fn reuse(value: &'static str) -> Setting {
               timestamps",
     }
 }
+
+/// On a busy machine a FIN may be sent twice, and its second ACK be answered by an RST, which would end TIME_WAIT.
+pub(in super::super) const PROTECTED: Setting = Setting {
+    name: "tcp_rfc1337",
+    value: "1",
+    usual: "0",
+    why: "TIME_WAIT overlooks resets, which a busy machine may cause here",
+};
 
 /// So many connections through `listener`, one after the other, each closed by `first` first: what is left is TIME_WAIT
 /// there.
@@ -70,6 +80,17 @@ pub(in super::super) fn short_connections(
     Ok(())
 }
 
+/// While the scenario is held, such connections go on.
+pub(in super::super) fn go_on(
+    lab: &mut Lab,
+    every: Duration,
+    client: HostId,
+    first: HostId,
+    listener: Handle,
+) {
+    lab.meanwhile(every, move |lab| short_connections(lab, client, first, listener, 1));
+}
+
 fn all_wait(rows: &[Socket]) -> bool {
     let others = rows.iter().filter(|row| !matches!(row.state, TimeWait | Listen)).count();
     count(rows, TimeWait) > 0 && others == 0
@@ -86,7 +107,8 @@ const TIME_WAIT_PILE_UP: Scenario = Scenario {
     settings: &[
         RANGE,
         reuse("0"),
-        Setting { name: "connections", value: "28", usual: "none", why: "how many are opened and closed" },
+        PROTECTED,
+        Setting { name: "connections", value: "28", usual: "", why: "how many are opened and closed" },
     ],
     finding: Some("time-wait-port-exhaustion"),
     promises: &[
@@ -107,6 +129,7 @@ const TIME_WAIT_PILE_UP: Scenario = Scenario {
         lab.wait_rows(PEER, "nothing is left at the server", |rows| {
             rows.iter().all(|row| row.state == Listen)
         })?;
+        go_on(lab, Duration::from_secs(1), SUBJECT, SUBJECT, listener);
         lab.look(SUBJECT)
     },
 };
@@ -120,13 +143,13 @@ const PORT_EXHAUSTION: Scenario = Scenario {
               ports of this one, can still be connected to.",
     ended_by: "60 s after the first of them. What helps: reuse connections; then tcp_tw_reuse=1, a wider range, more \
                addresses.",
-    settings: &[RANGE, reuse("0")],
+    settings: &[RANGE, reuse("0"), PROTECTED],
     finding: Some("time-wait-port-exhaustion"),
     promises: &[
         Promise::Seen(SUBJECT, "TIME_WAIT on all 32 ports"),
         Promise::Answer(SUBJECT, "connect", "EADDRNOTAVAIL"),
         Promise::Answer(SUBJECT, "connect", "0"),
-        Promise::Segments(SUBJECT, Pattern::SYN, 1, 1),
+        Promise::Segments(SUBJECT, Pattern::SYN, 1, usize::MAX),
     ],
     play: |lab| {
         exhaust(lab)?;
@@ -163,6 +186,7 @@ const PORT_EXHAUSTION_TW_REUSE: Scenario = Scenario {
     settings: &[
         RANGE,
         reuse("1"),
+        PROTECTED,
         Setting {
             name: "tcp_timestamps",
             value: "1",
@@ -209,7 +233,7 @@ const TIME_WAIT_OVERFLOW: Scenario = Scenario {
             usual: "65536 to 262144, by memory",
             why: "so many TIME_WAIT there are at the most; more are cut short",
         },
-        Setting { name: "connections", value: "20", usual: "none", why: "how many are opened and closed" },
+        Setting { name: "connections", value: "20", usual: "", why: "how many are opened and closed" },
     ],
     finding: Some("time-wait-overflow"),
     promises: &[
@@ -221,7 +245,9 @@ const TIME_WAIT_OVERFLOW: Scenario = Scenario {
         lab.step(format!("the subject opens {connections} connections to the peer, and closes each first"));
         let listener = lab.listener(PEER, PORT, 16)?;
         short_connections(lab, SUBJECT, SUBJECT, listener, connections)?;
-        lab.wait_rows(SUBJECT, "a few TIME_WAIT only", |rows| all_wait(rows) && count(rows, TimeWait) <= 5)
+        lab.wait_rows(SUBJECT, "a few TIME_WAIT only", |rows| all_wait(rows) && count(rows, TimeWait) <= 5)?;
+        go_on(lab, Duration::from_millis(300), SUBJECT, SUBJECT, listener);
+        Ok(())
     },
 };
 
@@ -259,7 +285,7 @@ const ADDRESS_IN_USE: Scenario = Scenario {
               on its port. SO_REUSEADDR helps, if the server that left TIME_WAIT behind had set it too.",
     look_at: "No program has the port, but TIME_WAIT rows do; nothing else keeps it.",
     ended_by: "60 s, or SO_REUSEADDR before bind() on every start of the server.",
-    settings: &[],
+    settings: &[PROTECTED],
     finding: Some("address-in-use"),
     promises: &[
         Promise::State(SUBJECT, TimeWait),
@@ -353,5 +379,84 @@ const PORT_RANGE_OVERLAP: Scenario = Scenario {
             rows.iter().any(|row| row.state == Established && row.local_port == Some(OVERLAPPING))
         })?;
         Ok(())
+    },
+};
+
+const SYN_SENT_SCAN: Scenario = Scenario {
+    name: "syn-sent-scan",
+    group: Group::Faults,
+    purpose: "One program connects to very many addresses, few of which answer: a scanner, a worm, or a crawler with a bad \
+              list.",
+    look_at: "SYN_SENT of one program towards many remote addresses and one port.",
+    ended_by: "tcp_syn_retries for each; the program has to be looked at.",
+    settings: &[Setting { name: "addresses", value: "60", usual: "", why: "how many addresses it tries" }],
+    finding: Some("syn-sent-scan"),
+    promises: &[
+        Promise::Seen(SUBJECT, "SYN_SENT towards every address"),
+        Promise::Counter("Tcp.ActiveOpens", 60),
+    ],
+    play: |lab| {
+        let addresses = lab.parameter("addresses").clamp(1, 150) as usize;
+        lab.step(format!(
+            "the subject's program connects to port 22 of {addresses} addresses; nobody is there"
+        ));
+        let mut tried = 0_u8;
+        let mut scan = move |lab: &mut Lab, how_many: usize| {
+            for _ in 0..how_many {
+                let address = std::net::Ipv4Addr::new(192, 0, 2, 100 + tried % 150);
+                tried = tried.wrapping_add(1);
+                lab.connecting(SUBJECT, (address, 22).into())?;
+            }
+            Ok::<(), Stop>(())
+        };
+        lab.quietly(|lab| {
+            scan(lab, addresses)?;
+            lab.wait_rows(SUBJECT, "SYN_SENT towards every address", |rows| {
+                let mut seen: Vec<_> = rows.iter().map(|row| (row.state, row.remote_address)).collect();
+                seen.sort_unstable();
+                seen.dedup();
+                seen.len() == addresses && seen.iter().all(|(state, _)| *state == SynSent)
+            })
+        })?;
+        lab.summarize(SUBJECT, format!("{addresses} × connect()"))?;
+        lab.meanwhile(Duration::from_millis(500), move |lab| scan(lab, 10));
+        Ok(())
+    },
+};
+
+const HARMFUL_SYSCTLS: Scenario = Scenario {
+    name: "harmful-sysctls",
+    group: Group::Faults,
+    purpose: "Somebody has tuned the host: tcp_tw_reuse=1 to get ports back, and tcp_timestamps=0 to save bytes. The one is \
+              useless without the other: TIME_WAIT cannot be reused, and connect() goes on failing.",
+    look_at: "All ports in TIME_WAIT, EADDRNOTAVAIL long after the second that reuse has to wait, and the two sysctls.",
+    ended_by: "`sysctl -w net.ipv4.tcp_timestamps=1`, for connections that begin from then on.",
+    settings: &[
+        RANGE,
+        reuse("1"),
+        Setting {
+            name: "tcp_timestamps",
+            value: "0",
+            usual: "1",
+            why: "without them nobody can tell old packets from new ones",
+        },
+        PROTECTED,
+    ],
+    finding: Some("harmful-sysctl"),
+    promises: &[
+        Promise::Seen(SUBJECT, "TIME_WAIT on all 32 ports"),
+        Promise::Answer(SUBJECT, "connect", "EADDRNOTAVAIL"),
+        Promise::Seen(SUBJECT, "TIME_WAIT on all 32 ports still, and no connection"),
+        Promise::NotCounted("TcpExt.TWRecycled"),
+    ],
+    play: |lab| {
+        exhaust(lab)?;
+        lab.step("it connects once more two seconds later, when timestamps would have allowed it");
+        lab.pass(Duration::from_secs(2))?;
+        let client = lab.socket(SUBJECT)?;
+        let _ = lab.connect(client, PEER.at(PORT))?;
+        lab.wait_rows(SUBJECT, "TIME_WAIT on all 32 ports still, and no connection", |rows| {
+            (count(rows, TimeWait), count(rows, Established), count(rows, SynSent)) == (32, 0, 0)
+        })
     },
 };

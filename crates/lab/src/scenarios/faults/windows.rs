@@ -63,7 +63,8 @@ const ZERO_WINDOW: Scenario = Scenario {
     play: |lab| {
         fill(lab)?;
         lab.step("the subject asks now and then whether there is room");
-        lab.pass(Duration::from_millis(500))
+        lab.wait_segments(PEER, CLOSED_WINDOW, 1)?;
+        lab.wait_row(SUBJECT, PERSIST_TIMER.what, PERSIST_TIMER.test)
     },
 };
 
@@ -93,13 +94,14 @@ const PERSIST: Scenario = Scenario {
                 },
             },
         ),
-        Promise::Segments(PEER, CLOSED_WINDOW, 2, usize::MAX),
+        Promise::Segments(PEER, CLOSED_WINDOW, 1, usize::MAX),
         Promise::Timer(SUBJECT, Established, TimerKind::Persist, 2),
         Promise::Counter("TcpExt.TCPWinProbe", 2),
     ],
     play: |lab| {
         fill(lab)?;
         lab.step("the peer's kernel answers the first probes");
+        lab.wait_segments(PEER, CLOSED_WINDOW, 2)?;
         lab.wait_row(SUBJECT, "longer intervals", |row| {
             row.timer.is_some_and(|timer| timer.kind == TimerKind::Persist && timer.expires_ms > 500)
         })?;
@@ -118,7 +120,8 @@ const FIN_WAIT1_ZERO_WINDOW: Scenario = Scenario {
     purpose: "The program sends the rest and closes, but the peer's window is closed: the FIN waits behind the data, and \
               FIN_WAIT1 may last for as long as the peer's program does not read.",
     look_at: "FIN_WAIT1 without an owner and with the persist timer: not the network is at fault but the peer's program.",
-    ended_by: "The peer's program reads or ends; with probes answered there is no limit but tcp_orphan_retries.",
+    ended_by: "The peer's program reads or ends; or tcp_orphan_retries, once the intervals of the probes have grown to two \
+               minutes, though they are answered.",
     settings: &[super::super::ORPHAN_RETRIES],
     finding: Some("fin-wait1-stuck"),
     promises: &[
@@ -131,8 +134,8 @@ const FIN_WAIT1_ZERO_WINDOW: Scenario = Scenario {
         let (subject, _) = fill(lab)?;
         lab.step("the subject's program closes");
         lab.close(subject)?;
-        lab.wait_state(SUBJECT, FinWait1)?;
-        lab.pass(Duration::from_millis(300))
+        lab.wait_segments(PEER, CLOSED_WINDOW, 1)?;
+        lab.wait_row(SUBJECT, PERSIST_TIMER.what, PERSIST_TIMER.test)
     },
 };
 
@@ -169,7 +172,7 @@ const SLOW_READER: Scenario = Scenario {
         let _ = lab.send(peer, &MUCH)?;
         let waits = |row: &Socket| row.timer.is_some_and(|timer| timer.kind == TimerKind::Persist);
         lab.wait_row(PEER, "the persist timer runs", waits)?;
-        lab.pass(Duration::from_millis(300))
+        lab.wait_segments(SUBJECT, CLOSED_WINDOW, 1)
     },
 };
 
@@ -192,12 +195,17 @@ const SLOW_READER_PEER: Scenario = Scenario {
         Promise::Segments(SUBJECT, Pattern::TEXT, 3, usize::MAX),
     ],
     play: |lab| {
-        let (_, peer) = fill(lab)?;
+        let (subject, peer) = fill(lab)?;
         lab.step("the peer's program reads 1024 bytes every tenth of a second");
         for _ in 0..16 {
             let _ = lab.receive_at_most(peer, 1_024)?;
             lab.pass(Duration::from_millis(100))?;
         }
+        lab.meanwhile(Duration::from_millis(100), move |lab| {
+            let _ = lab.receive_at_most(peer, 1_024)?;
+            let _ = lab.send(subject, &MUCH[..1_024])?;
+            Ok(())
+        });
         Ok(())
     },
 };
