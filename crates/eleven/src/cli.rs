@@ -393,7 +393,7 @@ pub struct LabArgs {
 /// What `eleven lab` does.
 #[derive(Debug, Subcommand)]
 pub enum LabCommand {
-    /// List the scenarios by group, or those with a word in their name or purpose.
+    /// List the scenarios by group, or those with a word in their name or purpose; by its name, all about one.
     List(LabListArgs),
     /// Play a scenario, and tell whether it reached what it promises.
     Run(LabRunArgs),

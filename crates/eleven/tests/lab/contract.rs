@@ -79,6 +79,11 @@ fn names_that_scripts_rely_on_are_there() {
 fn a_list_is_searched_and_every_finding_is_known() {
     let found = run(&["lab", "list", "fin", "wait2"]).done();
     assert!(found.contains("fin-wait2-orphaned") && !found.contains("syn-sent"), "{found}");
+    // By its name, all about one.
+    let page = run(&["lab", "list", "FIN_WAIT2_ORPHANED"]).done();
+    for words in ["tcp_fin_timeout = 60", "promises", "look at", "ended by", "finding"] {
+        assert!(page.contains(words), "`{words}` is missing in {page}");
+    }
     for scenario in run(&["lab", "list", "--format", "ndjson"]).ndjson() {
         if let Some(finding) = scenario["finding"].as_str() {
             run(&["explain", finding]).done();
@@ -99,6 +104,8 @@ fn a_setting_takes_the_place_of_the_scenarios() {
     let longer: Value = serde_json::from_str(&longer.stdout).expect("JSON");
     assert!(longer["elapsed_s"].as_f64() > usual["elapsed_s"].as_f64(), "{longer:#}");
     assert_eq!(longer["settings"][0]["value"], "3");
+    let log = run(&["lab", "run", "lost-fin", "--simulate", "--set", "tcp_orphan_retries=5"]).done();
+    assert!(log.contains("tcp_orphan_retries = 5 (usually 0"), "{log}");
 }
 
 #[test]

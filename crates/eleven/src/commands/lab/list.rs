@@ -5,6 +5,7 @@ use std::io::Write as _;
 use eleven_lab::{Group, Scenario, all};
 use serde::Serialize;
 
+use super::report::{self, Heading};
 use crate::cli::{Format, Global, LabListArgs};
 use crate::output::{CsvRecords, JsonRecords, Output, Style, note, print_paragraph};
 
@@ -58,11 +59,25 @@ pub(super) fn run(global: &Global, args: &LabListArgs) -> anyhow::Result<()> {
             records.finish()?;
         }
         Format::Table => {
-            print(&mut output, &found)?;
+            match words.as_slice() {
+                // Its name: all there is to say about it.
+                [name] if all().any(|scenario| scenario.name == name) => page(&mut output, name)?,
+                _ => print(&mut output, &found)?,
+            }
             if found.is_empty() {
                 note("no scenario has that in its name or purpose; `eleven lab list` shows all");
             }
         }
+    }
+    Ok(())
+}
+
+/// All about one scenario.
+fn page(output: &mut Output, name: &str) -> anyhow::Result<()> {
+    for scenario in all().filter(|scenario| scenario.name == name) {
+        Heading::of(scenario).print(output)?;
+        report::promises(output, scenario)?;
+        report::explanation(output, scenario)?;
     }
     Ok(())
 }

@@ -2,13 +2,14 @@
 
 use std::io::Write as _;
 
+use eleven_lab::Observer;
 use eleven_lab::evidence::{Event, Evidence, What};
 use eleven_lab::host::{HostId, SUBJECT};
 use eleven_lab::promise::describe;
-use eleven_lab::{Observer, Scenario};
 
 use super::hold::Enter;
-use super::{report, seconds};
+use super::report::Heading;
+use super::seconds;
 use crate::output::{Output, Paint, Style};
 use crate::text;
 
@@ -19,7 +20,7 @@ const TEXT: usize = 52;
 pub(super) struct Log {
     output: Output,
     /// Until something has happened: a setting may be refused before.
-    heading: Option<&'static Scenario>,
+    heading: Option<Heading>,
     /// The subject's row as it was told last.
     row: String,
     /// With `--step`.
@@ -27,16 +28,16 @@ pub(super) struct Log {
 }
 
 impl Log {
-    pub(super) fn new(output: Output, scenario: &'static Scenario, step: bool) -> Self {
-        Self { output, heading: Some(scenario), row: String::new(), steps: step.then(Enter::default) }
+    pub(super) fn new(output: Output, heading: Heading, step: bool) -> Self {
+        Self { output, heading: Some(heading), row: String::new(), steps: step.then(Enter::default) }
     }
 }
 
 impl Observer for Log {
     fn event(&mut self, evidence: &Evidence) {
         let Some(event) = evidence.events.last() else { return };
-        if let Some(scenario) = self.heading.take() {
-            let _ = report::heading(&mut self.output, scenario);
+        if let Some(heading) = self.heading.take() {
+            let _ = heading.print(&mut self.output);
         }
         let mut lines = line(self.output.paint, evidence, event).map_or_else(Vec::new, |line| vec![line]);
         lines.extend(self.row_line(evidence, event));

@@ -41,6 +41,15 @@ pub(super) struct SettingRecord {
     why: Option<&'static str>,
 }
 
+impl SettingRecord {
+    /// `tcp_fin_timeout = 3 (usually 60): seconds that …`.
+    pub(super) fn sentence(&self) -> String {
+        let usually = self.usual.map_or_else(String::new, |usual| format!(" (usually {usual})"));
+        let why = self.why.map_or_else(String::new, |why| format!(": {why}"));
+        format!("{} = {}{usually}{why}", self.name, self.value)
+    }
+}
+
 /// Something that happened, with both ends' states after it.
 #[derive(Serialize)]
 struct Step {

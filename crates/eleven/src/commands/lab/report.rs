@@ -7,22 +7,40 @@ use eleven_lab::{Backend, Outcome, Scenario, Verdict};
 use super::seconds;
 use crate::output::{Output, Style, print_paragraph};
 
-/// What it is for, and what it sets.
-pub(super) fn heading(output: &mut Output, scenario: &Scenario) -> io::Result<()> {
-    let columns = output.text_columns();
-    let name = output.paint.text(Style::Bold, scenario.name);
-    writeln!(output, "{name}")?;
-    print_paragraph(output, scenario.purpose, "  ", "  ", columns)?;
-    for setting in scenario.settings {
-        let usual = match setting.usual {
-            "" => String::new(),
-            usual => format!(" (usually {usual})"),
-        };
-        let text = format!("{} = {}{usual}: {}", setting.name, setting.value, setting.why);
-        print_paragraph(output, &text, "  • ", "    ", columns)?;
+/// What a scenario is for, and what it sets.
+pub(super) struct Heading {
+    pub(super) scenario: &'static Scenario,
+    /// What the user sets instead, or besides.
+    pub(super) settings: Vec<(String, String)>,
+}
+
+impl Heading {
+    /// Of a scenario as it is.
+    pub(super) fn of(scenario: &'static Scenario) -> Self {
+        Self { scenario, settings: Vec::new() }
     }
-    writeln!(output)?;
-    output.flush()
+
+    pub(super) fn print(&self, output: &mut Output) -> io::Result<()> {
+        let columns = output.text_columns();
+        let name = output.paint.text(Style::Bold, self.scenario.name);
+        writeln!(output, "{name}")?;
+        print_paragraph(output, self.scenario.purpose, "  ", "  ", columns)?;
+        for setting in super::record::settings(self.scenario, &self.settings) {
+            print_paragraph(output, &setting.sentence(), "  • ", "    ", columns)?;
+        }
+        writeln!(output)?;
+        output.flush()
+    }
+}
+
+/// What a scenario promises, before it is played.
+pub(super) fn promises(output: &mut Output, scenario: &Scenario) -> io::Result<()> {
+    let columns = output.text_columns();
+    for (index, promise) in scenario.promises.iter().enumerate() {
+        let first = if index == 0 { "  promises  " } else { "            " };
+        print_paragraph(output, &promise.to_string(), first, "              ", columns)?;
+    }
+    Ok(())
 }
 
 /// Each promise and what was seen of it.

@@ -9,6 +9,7 @@ use eleven_lab::{Afterwards, Lab, Observer, Options, Outcome, Scenario, find};
 use super::hold::Enter;
 use super::log::Log;
 use super::record::Record;
+use super::report::Heading;
 use super::screen::Screen;
 use super::{backend, create, report, told, wrong};
 use crate::cli::{Format, Global, LabRunArgs};
@@ -80,9 +81,10 @@ fn observer(
     scenario: &'static Scenario,
 ) -> anyhow::Result<Box<dyn Observer>> {
     let output = Output::open(global)?;
+    let heading = Heading { scenario, settings: args.set.clone() };
     Ok(match output.format {
-        Format::Table if Screen::fits(&output) => Box::new(Screen::new(output, scenario, args.step)),
-        Format::Table => Box::new(Log::new(output, scenario, args.step)),
+        Format::Table if Screen::fits(&output) => Box::new(Screen::new(output, heading, args.step)),
+        Format::Table => Box::new(Log::new(output, heading, args.step)),
         Format::Json | Format::Ndjson | Format::Csv => Box::new(()),
     })
 }

@@ -4,13 +4,14 @@ use std::collections::VecDeque;
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
+use eleven_lab::Observer;
 use eleven_lab::evidence::Evidence;
 use eleven_lab::host::{PEER, SUBJECT};
 use eleven_lab::promise::describe;
-use eleven_lab::{Observer, Scenario};
 
 use super::hold::Enter;
-use super::{diagram, log, report};
+use super::report::Heading;
+use super::{diagram, log};
 use crate::output::{Output, Style};
 use crate::text;
 
@@ -26,7 +27,7 @@ const SHOWN: Duration = Duration::from_millis(400);
 /// Draws.
 pub(super) struct Screen {
     output: Output,
-    scenario: &'static Scenario,
+    heading: Heading,
     events: VecDeque<String>,
     /// So many are shown.
     most: usize,
@@ -45,10 +46,10 @@ impl Screen {
         output.columns.is_some_and(|columns| columns >= COLUMNS) && rows() > OTHER_LINES + 3
     }
 
-    pub(super) fn new(output: Output, scenario: &'static Scenario, step: bool) -> Self {
+    pub(super) fn new(output: Output, heading: Heading, step: bool) -> Self {
         Self {
             output,
-            scenario,
+            heading,
             events: VecDeque::new(),
             most: rows().saturating_sub(OTHER_LINES).min(EVENTS),
             drawn: 0,
@@ -69,7 +70,9 @@ impl Screen {
         lines.push(String::new());
         lines.extend(self.events.iter().cloned());
         if self.steps.is_some() {
-            lines.push(paint.text(Style::Dim, &format!("{}: Enter for the next call", self.scenario.name)));
+            lines.push(
+                paint.text(Style::Dim, &format!("{}: Enter for the next call", self.heading.scenario.name)),
+            );
         }
         let mut frame = String::new();
         if self.drawn > 0 {
@@ -111,7 +114,7 @@ impl Observer for Screen {
     fn event(&mut self, evidence: &Evidence) {
         let Some(event) = evidence.events.last() else { return };
         if self.drawn == 0 {
-            let _ = report::heading(&mut self.output, self.scenario);
+            let _ = self.heading.print(&mut self.output);
         }
         if let Some(line) = log::line(self.output.paint, evidence, event) {
             if self.is_over {

@@ -6,6 +6,7 @@ use std::process::Command;
 use eleven_lab::{Afterwards, Lab, LabError, Options, Stop, find};
 use rustix::process::{Signal, set_parent_process_death_signal};
 
+use super::report::Heading;
 use super::{backend, told, wrong};
 use crate::cli::{Global, LabShellArgs};
 use crate::commands::Interrupted;
@@ -15,7 +16,7 @@ use crate::output::{Output, note};
 pub(super) fn run(global: &Global, args: &LabShellArgs) -> anyhow::Result<()> {
     let scenario = find(&args.name).map_err(wrong)?;
     let backend = backend(false)?;
-    super::report::heading(&mut Output::open(global)?, scenario)?;
+    Heading { scenario, settings: args.set.clone() }.print(&mut Output::open(global)?)?;
     let afterwards: Afterwards = Box::new(move |lab, verdicts| {
         let kept = verdicts.iter().all(|verdict| verdict.kept);
         let state = if kept { "reached" } else { "not reached as promised" };
