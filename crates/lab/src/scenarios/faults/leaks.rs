@@ -51,9 +51,7 @@ const CLOSE_WAIT_LEAK: Scenario = Scenario {
         let pairs = lab.open_many(PEER, listener, PORT, connections as u64)?;
         lab.step("the clients close; the program does not read on, and does not close");
         lab.quietly(|lab| {
-            for (client, _) in &pairs {
-                lab.close(*client)?;
-            }
+            lab.each(&pairs, |lab, (client, _)| lab.close(*client))?;
             lab.pass(Duration::from_millis(100))
         })?;
         lab.summarize(PEER, format!("{connections} × close()"))?;
@@ -101,10 +99,10 @@ const CLOSE_WAIT_UNREAD: Scenario = Scenario {
         let listener = lab.listener(SUBJECT, PORT, 16)?;
         let pairs = lab.open_many(PEER, listener, PORT, connections as u64)?;
         lab.quietly(|lab| {
-            for (client, _) in &pairs {
+            lab.each(&pairs, |lab, (client, _)| {
                 let _ = lab.send(*client, &[b'x'; 100])?;
-                lab.close(*client)?;
-            }
+                lab.close(*client)
+            })?;
             lab.pass(Duration::from_millis(100))
         })?;
         lab.summarize(PEER, format!("{connections} × send(100 bytes), close()"))?;
@@ -146,10 +144,10 @@ const CLOSE_WAIT_FORGOTTEN: Scenario = Scenario {
         let listener = lab.listener(SUBJECT, PORT, 16)?;
         let pairs = lab.open_many(PEER, listener, PORT, connections as u64)?;
         lab.quietly(|lab| {
-            for (client, _) in &pairs {
+            lab.each(&pairs, |lab, (client, _)| {
                 let _ = lab.send(*client, &[b'x'; 100])?;
-                lab.close(*client)?;
-            }
+                lab.close(*client)
+            })?;
             lab.pass(Duration::from_millis(100))
         })?;
         lab.summarize(PEER, format!("{connections} × send(100 bytes), close()"))?;
@@ -243,10 +241,10 @@ const ORPHAN: Scenario = Scenario {
         lab.wire().silence(SUBJECT);
         lab.wire().silence(PEER);
         lab.quietly(|lab| {
-            for (_, server) in &pairs {
+            lab.each(&pairs, |lab, (_, server)| {
                 let _ = lab.send(*server, &[b'x'; 1_000])?;
-                lab.close(*server)?;
-            }
+                lab.close(*server)
+            })?;
             lab.close(listener)?;
             lab.pass(Duration::from_millis(50))
         })?;

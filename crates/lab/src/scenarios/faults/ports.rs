@@ -56,13 +56,9 @@ pub(in super::super) fn short_connections(
         let ends = |(ours, theirs): &(Handle, Handle)| {
             if ours.host == first { (*ours, *theirs) } else { (*theirs, *ours) }
         };
-        for (one, _) in pairs.iter().map(ends) {
-            lab.close(one)?;
-        }
+        lab.each(&pairs, |lab, pair| lab.close(ends(pair).0))?;
         lab.pass(Duration::from_millis(20))?;
-        for (_, other) in pairs.iter().map(ends) {
-            lab.close(other)?;
-        }
+        lab.each(&pairs, |lab, pair| lab.close(ends(pair).1))?;
         lab.pass(Duration::from_millis(20))
     })?;
     for host in [client, listener.host] {
