@@ -6,6 +6,7 @@
 mod act;
 mod bad_input;
 mod contract;
+mod doctor_path;
 mod filters;
 mod help;
 mod lab;

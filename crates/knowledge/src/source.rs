@@ -33,6 +33,7 @@ pub(crate) static TRANSITIONS: Source = source!("transitions.toml");
 pub(crate) static ERRNOS: Source = source!("errnos.toml");
 pub(crate) static SYSCTLS: Source = source!("sysctls.toml");
 pub(crate) static FINDINGS: Source = source!("findings.toml");
+pub(crate) static DOCTOR: Source = source!("doctor.toml");
 pub(crate) static ANOMALIES: Source = source!("anomalies.toml");
 pub(crate) static STORY: Source = source!("story.toml");
 pub(crate) static KILL: Source = source!("kill.toml");

@@ -9,6 +9,7 @@ mod diff;
 mod extras;
 mod file;
 mod host;
+mod process;
 mod socket;
 mod tcp_info;
 
@@ -17,5 +18,6 @@ pub use diff::{Change, CountChange, Diff};
 pub use extras::{SocketMemory, SocketOptions};
 pub use file::{FORMAT_VERSION, Partial, ReadError, Tail, read, write};
 pub use host::{Namespace, NamespaceState, Process, ReaderKind, Snapshot};
+pub use process::{ProcessDetail, ThreadGroup};
 pub use socket::{Age, Family, Keepalive, KernelOnly, Owner, Socket, SocketKind, Timer, TimerKind};
 pub use tcp_info::{Field, TcpInfo};

@@ -3,6 +3,7 @@
 mod completions;
 mod count;
 mod diff;
+mod doctor;
 mod explain;
 mod interrupt;
 mod keepalive;
@@ -49,7 +50,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     match dispatch(&cli) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) if error.is::<Interrupted>() => {
             note(&error.to_string());
@@ -73,7 +74,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn dispatch(cli: &Cli) -> anyhow::Result<()> {
+fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
     let global = &cli.global;
     match &cli.command {
         None => summary::run(global),
@@ -86,9 +87,11 @@ fn dispatch(cli: &Cli) -> anyhow::Result<()> {
         Some(Command::Lab(args)) => lab::run(global, args),
         Some(Command::Snapshot(args)) => snapshot::run(global, args),
         Some(Command::Diff(args)) => diff::run(global, args),
+        Some(Command::Doctor(args)) => return doctor::run(global, args),
         Some(Command::Completions(args)) => completions::run(args),
         Some(Command::Man(args)) => man::run(args),
-    }
+    }?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The command line asks for something that does not exist.

@@ -10,8 +10,9 @@ use eleven_tcp::script::{Network, START, ScriptHost};
 use eleven_tcp::sockets::constants::{level, tcp};
 use eleven_tcp::sockets::{Call, Departure, Descriptor, EpollChange, Errno, Outcome, Shutdown, TcpInfo};
 use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
-use rustix::net::{self, AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, ipproto, sockopt};
+use rustix::net::{self, AddressFamily, SocketFlags, SocketType, ipproto};
 
+use super::calls::known;
 use super::sys;
 use crate::LabError;
 use crate::host::SUBJECT;
@@ -46,12 +47,12 @@ pub(super) fn is_allowed(congestion: &str) -> bool {
 }
 
 /// A descriptor of the script's.
-struct Open {
+pub(super) struct Open {
     fd: OwnedFd,
     /// The script's calls wait. Ours never do.
     blocking: bool,
     /// It was connected or accepted.
-    connected: bool,
+    pub(super) connected: bool,
 }
 
 /// A kernel in a namespace that nobody else has. The thread that makes it is in the namespace.
@@ -59,7 +60,7 @@ pub(super) struct KernelScript {
     _namespace: Namespace,
     device: Device,
     begun: Clock,
-    open: BTreeMap<Descriptor, Open>,
+    pub(super) open: BTreeMap<Descriptor, Open>,
     departures: VecDeque<Departure>,
     /// The sysctls that were changed, as they were before.
     before: BTreeMap<String, String>,
@@ -86,11 +87,11 @@ impl KernelScript {
         })
     }
 
-    fn fd(&self, descriptor: Descriptor) -> Result<BorrowedFd<'_>, Errno> {
+    pub(super) fn fd(&self, descriptor: Descriptor) -> Result<BorrowedFd<'_>, Errno> {
         self.open.get(&descriptor).map(|open| open.fd.as_fd()).ok_or(Errno::BadDescriptor)
     }
 
-    fn keep(&mut self, fd: OwnedFd, connected: bool) -> Descriptor {
+    pub(super) fn keep(&mut self, fd: OwnedFd, connected: bool) -> Descriptor {
         let descriptor = fd.as_raw_fd();
         self.open.insert(descriptor, Open { fd, blocking: true, connected });
         descriptor
@@ -103,127 +104,12 @@ impl KernelScript {
             self.departures.push_back(Departure { at, packet: packet.to_vec() });
         }
     }
-
-    fn connect(&mut self, descriptor: Descriptor, remote: SocketAddr) -> Result<(), Errno> {
-        let result = net::connect(self.fd(descriptor)?, &remote).map_err(known);
-        if let Some(open) = self.open.get_mut(&descriptor) {
-            open.connected = true;
-        }
-        result
-    }
-
-    /// What has become of a `connect()` that waits.
-    fn connect_outcome(&self, descriptor: Descriptor) -> Option<Result<(), Errno>> {
-        let fd = match self.fd(descriptor) {
-            Ok(fd) => fd,
-            Err(errno) => return Some(Err(errno)),
-        };
-        match sockopt::socket_error(fd) {
-            Ok(Err(error)) | Err(error) => return Some(Err(known(error))),
-            Ok(Ok(())) => {}
-        }
-        crate::host::is_connected(fd).then_some(Ok(()))
-    }
-
-    fn send(
-        &mut self,
-        descriptor: Descriptor,
-        text: &[u8],
-        flags: i32,
-        to: Option<SocketAddr>,
-    ) -> Result<usize, Errno> {
-        let flags = SendFlags::from_bits_retain(flags.cast_unsigned()) | SendFlags::NOSIGNAL;
-        let fd = self.fd(descriptor)?;
-        let sent = match to {
-            Some(to) => net::sendto(fd, text, flags, &to),
-            None => net::send(fd, text, flags),
-        };
-        if to.is_some()
-            && let Some(open) = self.open.get_mut(&descriptor)
-        {
-            open.connected = true;
-        }
-        sent.map_err(known)
-    }
-
-    fn receive(&self, descriptor: Descriptor, length: usize, flags: i32) -> Result<Vec<u8>, Errno> {
-        let mut text = vec![0; length];
-        let flags = RecvFlags::from_bits_retain(flags.cast_unsigned());
-        let (count, _) = net::recv(self.fd(descriptor)?, &mut text[..], flags).map_err(known)?;
-        text.truncate(count);
-        Ok(text)
-    }
-
-    fn poll(&self, call: &Call) -> Result<Vec<u32>, Errno> {
-        let Call::Poll { entries, .. } = call else { return Ok(Vec::new()) };
-        let mut polled = Vec::new();
-        for entry in entries {
-            let events = PollFlags::from_bits_retain(entry.events as u16);
-            polled.push(PollFd::from_borrowed_fd(self.fd(entry.descriptor)?, events));
-        }
-        poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).map_err(known)?;
-        Ok(polled.iter().map(|polled| u32::from(polled.revents().bits())).collect())
-    }
-
-    fn epoll_wait(&self, set: Descriptor, most: usize) -> Result<Vec<(u32, u64)>, Errno> {
-        let nothing = epoll::Event { flags: epoll::EventFlags::empty(), data: epoll::EventData::new_u64(0) };
-        let mut events = vec![nothing; most.clamp(1, 1_024)];
-        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-        let count = epoll::wait(self.fd(set)?, &mut events[..], Some(&now)).map_err(known)?;
-        // The structure is packed: its fields are copied before they are looked at.
-        Ok(events[..count]
-            .iter()
-            .map(|event| (event.flags, event.data))
-            .map(|(flags, data)| (flags.bits(), data.u64()))
-            .collect())
-    }
-
-    /// Sends what is left of a text; `None` if a blocking call has to wait for room.
-    fn attempt_send(&mut self, call: &mut Call) -> Option<Result<Outcome, Errno>> {
-        let Call::Send { descriptor, text, done, flags, to } = call else { return None };
-        let blocking = self.is_blocking(*descriptor) && *flags & DONT_WAIT == 0;
-        loop {
-            let rest = text.get(*done..).unwrap_or_default();
-            match self.send(*descriptor, rest, *flags, *to) {
-                Ok(taken) => {
-                    *done += taken;
-                    *to = None;
-                    *flags &= !FAST_OPEN;
-                    if *done >= text.len() || !blocking || taken == 0 {
-                        return Some(Ok(Outcome::Taken(*done)));
-                    }
-                }
-                Err(Errno::WouldBlock | Errno::InProgress | Errno::AlreadyInProgress) if blocking => {
-                    *to = None;
-                    *flags &= !FAST_OPEN;
-                    return None;
-                }
-                Err(error) if *done == 0 => return Some(Err(error)),
-                Err(_) => return Some(Ok(Outcome::Taken(*done))),
-            }
-        }
-    }
-}
-
-const DONT_WAIT: i32 = eleven_tcp::sockets::constants::message::MSG_DONTWAIT;
-const FAST_OPEN: i32 = eleven_tcp::sockets::constants::message::MSG_FASTOPEN;
-
-/// An error in the endpoint's words; scripts name no others.
-fn known(error: rustix::io::Errno) -> Errno {
-    Errno::from_number(error.raw_os_error()).unwrap_or(Errno::Invalid)
 }
 
 /// How many bits the addresses have in common: the network that both are in. At least one, since a network of all
 /// addresses gets no route.
 fn common_bits(one: Ipv4Addr, other: Ipv4Addr) -> u8 {
     (one.to_bits() ^ other.to_bits()).leading_zeros().clamp(1, 30) as u8
-}
-
-fn or_wait(result: Result<Outcome, Errno>, blocking: bool) -> Option<Result<Outcome, Errno>> {
-    match result {
-        Err(Errno::WouldBlock) if blocking => None,
-        result => Some(result),
-    }
 }
 
 impl ScriptHost for KernelScript {
@@ -274,57 +160,7 @@ impl ScriptHost for KernelScript {
     }
 
     fn attempt(&mut self, call: &mut Call) -> Option<Result<Outcome, Errno>> {
-        match call {
-            Call::Accept { descriptor } => {
-                let (blocking, flags) =
-                    (self.is_blocking(*descriptor), SocketFlags::NONBLOCK | SocketFlags::CLOEXEC);
-                let accepted =
-                    self.fd(*descriptor).and_then(|fd| net::acceptfrom_with(fd, flags).map_err(known));
-                let accepted = accepted.map(|(fd, peer)| {
-                    let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
-                    let unspecified = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0);
-                    Outcome::Accepted(self.keep(fd, true), peer.unwrap_or(unspecified))
-                });
-                or_wait(accepted, blocking)
-            }
-            Call::Connect { descriptor, remote, begun } => {
-                let blocking = self.is_blocking(*descriptor);
-                if *begun {
-                    let outcome = self.connect_outcome(*descriptor)?;
-                    return Some(outcome.map(|()| Outcome::Done));
-                }
-                match self.connect(*descriptor, *remote) {
-                    Err(Errno::InProgress | Errno::AlreadyInProgress) if blocking => {
-                        *begun = true;
-                        None
-                    }
-                    result => Some(result.map(|()| Outcome::Done)),
-                }
-            }
-            Call::Send { .. } => self.attempt_send(call),
-            Call::Receive { descriptor, length, flags } => {
-                let blocking = self.is_blocking(*descriptor) && *flags & DONT_WAIT == 0;
-                or_wait(self.receive(*descriptor, *length, *flags).map(Outcome::Text), blocking)
-            }
-            Call::Poll { deadline, .. } => {
-                let over = deadline.is_some_and(|deadline| deadline <= self.now());
-                match self.poll(call) {
-                    Ok(ready) if over || ready.iter().any(|ready| *ready != 0) => {
-                        Some(Ok(Outcome::Ready(ready)))
-                    }
-                    Ok(_) => None,
-                    Err(error) => Some(Err(error)),
-                }
-            }
-            Call::EpollWait { descriptor, most, deadline } => {
-                let over = deadline.is_some_and(|deadline| deadline <= self.now());
-                match self.epoll_wait(*descriptor, *most) {
-                    Ok(events) if over || !events.is_empty() => Some(Ok(Outcome::Events(events))),
-                    Ok(_) => None,
-                    Err(error) => Some(Err(error)),
-                }
-            }
-        }
+        self.try_call(call)
     }
 
     fn socket(&mut self) -> Result<Descriptor, Errno> {

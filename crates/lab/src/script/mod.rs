@@ -1,6 +1,7 @@
 //! Scripts of packetdrill on the kernel of a private namespace: real sockets, real time, and the script's segments
 //! through a TUN device.
 
+mod calls;
 mod host;
 mod sys;
 

@@ -2,5 +2,6 @@
 
 pub mod counters;
 pub mod limits;
+pub mod process;
 pub mod sockets;
 pub mod sysctl;

@@ -44,7 +44,9 @@ pub(super) struct SettingRecord {
 impl SettingRecord {
     /// `tcp_fin_timeout = 3 (usually 60): seconds that …`.
     pub(super) fn sentence(&self) -> String {
-        let usually = self.usual.map_or_else(String::new, |usual| format!(" (usually {usual})"));
+        // A number of the scenario's own has no usual value.
+        let usual = self.usual.filter(|usual| !usual.is_empty());
+        let usually = usual.map_or_else(String::new, |usual| format!(" (usually {usual})"));
         let why = self.why.map_or_else(String::new, |why| format!(": {why}"));
         format!("{} = {}{usually}{why}", self.name, self.value)
     }

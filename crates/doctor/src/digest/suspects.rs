@@ -1,0 +1,219 @@
+//! Connections that may be in trouble, kept one by one so that a second look can tell what
+//! stands still from what was passing by.
+
+use std::sync::Arc;
+
+use eleven_snapshot::{KernelOnly, Owner, Socket, SocketKind, TimerKind};
+use eleven_tcp::State;
+
+use super::info::{self, FIELDS};
+use super::{Map, Netns, Set, Tuple};
+
+/// Why a connection is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Kind {
+    /// In CLOSE_WAIT.
+    CloseWait,
+    /// In FIN_WAIT2, held by a program.
+    FinWait2,
+    /// In FIN_WAIT1, CLOSING or LAST_ACK.
+    Closing,
+    /// Data is repeated without an answer.
+    Unanswered,
+    /// Data waits to be read.
+    Unread,
+    /// Data waits to be sent.
+    Unsent,
+    /// Idle, and nothing watches.
+    Idle,
+}
+
+impl Kind {
+    const ALL: [Self; 7] = [
+        Self::CloseWait,
+        Self::FinWait2,
+        Self::Closing,
+        Self::Unanswered,
+        Self::Unread,
+        Self::Unsent,
+        Self::Idle,
+    ];
+
+    const fn bit(self) -> u8 {
+        1 << self as u8
+    }
+}
+
+/// Connections kept of each kind.
+const KEPT: usize = 20_000;
+/// Of those, how many a second look may fill with what the first did not name.
+const KEPT_NEW: usize = 4_000;
+/// Bytes in a queue that make a suspect.
+const UNREAD: u32 = 4096;
+const UNSENT: u32 = 65_536;
+/// Idle connections are so many that few are kept.
+const KEPT_IDLE: usize = 4_000;
+const IDLE_MS: u64 = 60_000;
+
+/// A connection as a look saw it.
+#[derive(Clone, Debug)]
+pub(crate) struct Sample {
+    pub(crate) netns: Netns,
+    pub(crate) tuple: Tuple,
+    pub(crate) state: State,
+    kinds: u8,
+    pub(crate) cookie: Option<u64>,
+    pub(crate) owner: Option<Owner>,
+    pub(crate) not_accepted: bool,
+    pub(crate) unreadable: bool,
+    pub(crate) recv_queue: u32,
+    pub(crate) send_queue: u32,
+    pub(crate) timer: Option<TimerKind>,
+    pub(crate) repeats: u8,
+    pub(crate) expires_ms: u64,
+    pub(crate) idle_ms: Option<u64>,
+    /// Since the peer's kernel last acknowledged anything, its FIN included.
+    pub(crate) silent_ms: Option<u64>,
+    pub(crate) bytes_acked: Option<u64>,
+    pub(crate) bytes_received: Option<u64>,
+    pub(crate) segments_in: Option<u64>,
+    pub(crate) send_window: Option<u64>,
+    pub(crate) send_mss: Option<u64>,
+    pub(crate) backoff: Option<u64>,
+}
+
+impl Sample {
+    pub(super) fn of(netns: Netns, tuple: Tuple, socket: &Socket, idle_ms: Option<u64>) -> Self {
+        let info = |field| info::value(socket, field);
+        Self {
+            netns,
+            tuple,
+            state: socket.state,
+            kinds: 0,
+            cookie: socket.cookie,
+            owner: socket.owners.first().cloned(),
+            not_accepted: socket.no_owner == Some(KernelOnly::NotAccepted),
+            unreadable: socket.no_owner == Some(KernelOnly::Unreadable),
+            recv_queue: socket.recv_queue.unwrap_or(0),
+            send_queue: socket.send_queue.unwrap_or(0),
+            timer: socket.timer.map(|timer| timer.kind),
+            repeats: socket.timer.map_or(0, |timer| timer.retransmits),
+            expires_ms: socket.timer.map_or(0, |timer| timer.expires_ms),
+            idle_ms,
+            silent_ms: info(FIELDS.last_ack_recv),
+            bytes_acked: info(FIELDS.bytes_acked),
+            bytes_received: info(FIELDS.bytes_received),
+            segments_in: info(FIELDS.segs_in),
+            send_window: info(FIELDS.snd_wnd),
+            send_mss: info(FIELDS.snd_mss),
+            backoff: info(FIELDS.backoff),
+        }
+    }
+
+    /// Whether it is kept for this reason.
+    pub(crate) fn is(&self, kind: Kind) -> bool {
+        self.kinds & kind.bit() != 0
+    }
+
+    /// `(pid, name)` of the first owner.
+    pub(crate) fn holder(&self) -> Option<(u32, Arc<str>)> {
+        self.owner.as_ref().map(|owner| (owner.pid, owner.process.clone()))
+    }
+}
+
+/// All suspects of a look.
+#[derive(Debug, Default)]
+pub(crate) struct Suspects {
+    pub(crate) rows: Map<(Netns, Tuple), Sample>,
+    totals: [u64; Kind::ALL.len()],
+    kept: [usize; Kind::ALL.len()],
+    asked: Option<Set<(Netns, Tuple)>>,
+}
+
+/// The reasons to keep a socket, as bits; most have none.
+fn kinds(socket: &Socket, idle_ms: Option<u64>) -> u8 {
+    if socket.kind != SocketKind::Full {
+        return 0;
+    }
+    let mut kinds = 0;
+    let (recv, send) = (socket.recv_queue.unwrap_or(0), socket.send_queue.unwrap_or(0));
+    match socket.state {
+        State::CloseWait => kinds |= Kind::CloseWait.bit(),
+        State::FinWait2 => kinds |= Kind::FinWait2.bit(),
+        State::FinWait1 | State::Closing | State::LastAck => kinds |= Kind::Closing.bit(),
+        State::Established => {
+            if recv >= UNREAD {
+                kinds |= Kind::Unread.bit();
+            }
+            if idle_ms.is_some_and(|idle| idle >= IDLE_MS) && socket.timer.is_none() {
+                kinds |= Kind::Idle.bit();
+            }
+        }
+        _ => return 0,
+    }
+    if matches!(socket.state, State::Established | State::CloseWait) {
+        match socket.timer {
+            Some(timer) if timer.kind == TimerKind::Retransmit && timer.retransmits > 0 => {
+                kinds |= Kind::Unanswered.bit();
+            }
+            Some(timer) if timer.kind == TimerKind::Persist => kinds |= Kind::Unsent.bit(),
+            _ => {}
+        }
+        if send >= UNSENT {
+            kinds |= Kind::Unsent.bit();
+        }
+    }
+    kinds
+}
+
+impl Suspects {
+    /// Keeps above all what an earlier look named.
+    pub(super) fn ask(&mut self, earlier: &Self) {
+        self.asked = Some(earlier.rows.keys().copied().collect());
+    }
+
+    pub(super) fn add(&mut self, netns: Netns, tuple: Tuple, socket: &Socket, idle_ms: Option<u64>) {
+        let kinds = kinds(socket, idle_ms);
+        if kinds == 0 {
+            return;
+        }
+        let asked = self.asked.as_ref().map(|asked| asked.contains(&(netns, tuple)));
+        let mut keep = false;
+        for kind in Kind::ALL.into_iter().filter(|kind| kinds & kind.bit() != 0) {
+            let index = kind as usize;
+            self.totals[index] += 1;
+            let room = match (kind, asked) {
+                (_, Some(true)) => usize::MAX,
+                (Kind::Idle, _) => KEPT_IDLE,
+                (_, Some(false)) => KEPT_NEW,
+                (_, None) => KEPT,
+            };
+            if self.kept[index] < room {
+                self.kept[index] += 1;
+                keep = true;
+            }
+        }
+        if keep {
+            let mut sample = Sample::of(netns, tuple, socket, idle_ms);
+            sample.kinds = kinds;
+            self.rows.insert((netns, tuple), sample);
+        }
+    }
+
+    pub(super) fn tuples(&self) -> impl Iterator<Item = Tuple> {
+        self.rows.keys().map(|(_, tuple)| *tuple)
+    }
+
+    /// How many there are of a kind, kept or not.
+    pub(crate) fn total(&self, kind: Kind) -> u64 {
+        self.totals[kind as usize]
+    }
+
+    /// Those of a kind that were kept, in a fixed order.
+    pub(crate) fn of(&self, kind: Kind) -> Vec<&Sample> {
+        let mut samples: Vec<&Sample> = self.rows.values().filter(|sample| sample.is(kind)).collect();
+        samples.sort_unstable_by_key(|sample| (sample.netns, sample.tuple));
+        samples
+    }
+}

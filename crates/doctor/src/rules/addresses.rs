@@ -1,0 +1,189 @@
+//! `address-in-use`, `port-range-overlap`, `unexpected-listener`: who holds which port.
+
+use std::net::IpAddr;
+
+use crate::digest::Listener;
+use crate::rule::seen;
+use crate::rules::ports::parse_ranges;
+use crate::{Case, Confidence, Finding, Judgement, Missing, Need, Responsible, Rule, Severity, Subject};
+
+pub(super) const IN_USE: Rule = Rule { code: "address-in-use", needs: &[Need::Owners], judge: judge_in_use };
+pub(super) const RANGE_OVERLAP: Rule =
+    Rule { code: "port-range-overlap", needs: &[Need::Sysctls], judge: judge_overlap };
+pub(super) const UNEXPECTED: Rule =
+    Rule { code: "unexpected-listener", needs: &[Need::TwoLooks, Need::Owners], judge: judge_unexpected };
+
+fn holder(listener: &Listener) -> Option<(u32, std::sync::Arc<str>)> {
+    listener.owners.first().map(|owner| (owner.pid, owner.process.clone()))
+}
+
+fn overlaps(a: IpAddr, b: IpAddr) -> bool {
+    a == b || a.is_unspecified() || b.is_unspecified()
+}
+
+/// Whether somebody who bound a port and does not listen is in the way of another who does, or
+/// of the listener that was there before.
+fn judge_in_use(case: &Case<'_>) -> Judgement {
+    let mut findings = Vec::new();
+    let listeners = &case.after.digest.listeners;
+    for bound in &listeners.bound {
+        let other = listeners.all.iter().find(|listener| {
+            listener.netns == bound.netns
+                && listener.at.port() == bound.at.port()
+                && overlaps(listener.at.ip(), bound.at.ip())
+                && listener.interface == bound.interface
+        });
+        let Some(other) = other.filter(|other| holder(other) != holder(bound)) else { continue };
+        let (pid, process) = holder(other).unzip();
+        let subject = Subject {
+            netns: Some(case.label(bound.netns)),
+            pid,
+            process,
+            local: Some(other.at.to_string()),
+            state: Some("LISTEN"),
+            ..Subject::default()
+        };
+        let mut finding = Finding::new(IN_USE.code, Severity::Warning, Responsible::Configuration)
+            .variant("bound")
+            .about(subject)
+            .count(1)
+            .with("port", bound.at.port())
+            .maybe("waiting_process", holder(bound).map(|(pid, name)| format!("{name} (pid {pid})")))
+            .unsure(Confidence::Likely, &[]);
+        finding = fixes(case, bound, finding);
+        findings.push(finding);
+    }
+    // A listener that went away and left connections on its port: a restart without
+    // SO_REUSEADDR fails on them.
+    if let Some(before) = case.before.filter(|_| case.same_boot()) {
+        for gone in &before.digest.listeners.all {
+            let port = gone.at.port();
+            let still = listeners
+                .all
+                .iter()
+                .any(|listener| listener.netns == gone.netns && listener.at.port() == port);
+            let left = case
+                .after
+                .digest
+                .served
+                .0
+                .get(&(gone.netns, port))
+                .map_or(0, |served| served.time_wait + served.established);
+            let has_port = case.after.digest.spaces.get(usize::from(gone.netns)).is_some();
+            if still || left == 0 || !has_port {
+                continue;
+            }
+            let (pid, process) = holder(gone).unzip();
+            let subject = Subject {
+                netns: Some(case.label(gone.netns)),
+                pid,
+                process,
+                local: Some(gone.at.to_string()),
+                state: Some("TIME_WAIT"),
+                ..Subject::default()
+            };
+            let finding = Finding::new(IN_USE.code, Severity::Warning, Responsible::LocalProgram)
+                .variant("left-over")
+                .about(subject)
+                .count(left)
+                .with("port", port)
+                .number("left_over", left, "sockets")
+                .unsure(Confidence::Possible, &[]);
+            findings.push(fixes(case, gone, finding));
+        }
+    }
+    Judgement::of(
+        findings,
+        vec![seen("listeners", listeners.all.len() as u64), seen("only_bound", listeners.bound.len() as u64)],
+    )
+}
+
+fn fixes(case: &Case<'_>, at: &Listener, finding: Finding) -> Finding {
+    finding
+        .fix("name-holder", case.command(at.netns, &format!("eleven list 'sport = :{}'", at.at.port())), true)
+        .fix("reuse-address", None, true)
+        .see(&["socket(7) SO_REUSEADDR", "bind(2) EADDRINUSE"])
+}
+
+fn judge_overlap(case: &Case<'_>) -> Judgement {
+    let mut findings: Vec<Finding> = Vec::new();
+    let mut known: Vec<(u16, u16)> = Vec::new();
+    let mut listeners: Vec<&Listener> = case.after.digest.listeners.all.iter().collect();
+    listeners.sort_by_key(|listener| (listener.netns, listener.at.port()));
+    for listener in listeners {
+        let port = listener.at.port();
+        let (low, high) = case.after.digest.spaces[usize::from(listener.netns)].range;
+        if !(low..=high).contains(&port) || known.contains(&(listener.netns, port)) {
+            continue;
+        }
+        let Some(state) = case.state(listener.netns) else { continue };
+        let reserved = state.sysctls.get("net.ipv4.ip_local_reserved_ports").map_or("", String::as_str);
+        if parse_ranges(reserved).iter().any(|(first, last)| (*first..=*last).contains(&port)) {
+            continue;
+        }
+        known.push((listener.netns, port));
+        let to = if reserved.is_empty() { port.to_string() } else { format!("{reserved},{port}") };
+        let subject = Subject {
+            local: Some(listener.at.to_string()),
+            state: Some("LISTEN"),
+            sysctl: Some("net.ipv4.ip_local_reserved_ports"),
+            ..case.subject(listener.netns, holder(listener))
+        };
+        let mut finding = Finding::new(RANGE_OVERLAP.code, Severity::Info, Responsible::Configuration)
+            .about(subject)
+            .count(1)
+            .with("port", port)
+            .with("port_range", format!("{low} {high}"))
+            .with("reserved", if reserved.is_empty() { "-" } else { reserved });
+        finding.fixes.extend(case.set_sysctl("reserve-port", state, "net.ipv4.ip_local_reserved_ports", &to));
+        findings.push(finding.see(&["ip(7)", "eleven explain net.ipv4.ip_local_reserved_ports"]));
+    }
+    Judgement::of(findings, vec![seen("listeners", case.after.digest.listeners.all.len() as u64)])
+}
+
+fn judge_unexpected(case: &Case<'_>) -> Judgement {
+    let Some(before) = case.before else { return Judgement::Undecided(vec![Missing::EarlierSnapshot]) };
+    let mut findings = Vec::new();
+    for listener in &case.after.digest.listeners.all {
+        if listener.at.ip().is_loopback() {
+            continue;
+        }
+        let label = case.label(listener.netns);
+        // Namespaces of the earlier look only: a new container brings its listeners along.
+        let namespace_known = before.digest.spaces.iter().any(|space| space.label == label);
+        let was_there = before.digest.listeners.all.iter().any(|old| {
+            *before.digest.label(old.netns) == label
+                && old.at.port() == listener.at.port()
+                && overlaps(old.at.ip(), listener.at.ip())
+        });
+        if was_there || !namespace_known {
+            continue;
+        }
+        let port = listener.at.port();
+        let owner = holder(listener);
+        let pid = owner.as_ref().map(|(pid, _)| *pid);
+        let subject = Subject {
+            local: Some(listener.at.to_string()),
+            state: Some("LISTEN"),
+            ..case.subject(listener.netns, owner)
+        };
+        let mut finding = Finding::new(UNEXPECTED.code, Severity::Warning, Responsible::Configuration)
+            .about(subject)
+            .count(1)
+            .with("port", port)
+            .maybe("user", listener.user.as_deref())
+            .unsure(Confidence::Likely, &[])
+            .fix(
+                "inspect-listener",
+                pid.map(|pid| format!("ps -o user,lstart,args -p {pid}; systemctl status {pid}")),
+                true,
+            )
+            .fix("bind-loopback", None, true)
+            .see(&["eleven explain LISTEN"]);
+        if listener.hidden_owner {
+            finding.missing.push(Missing::Privilege);
+        }
+        findings.push(finding);
+    }
+    Judgement::of(findings, vec![seen("listeners", case.after.digest.listeners.all.len() as u64)])
+}

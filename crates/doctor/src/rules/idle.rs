@@ -1,0 +1,155 @@
+//! `keepalive-missing`, `heartbeat-reconnect`, `idle-timeout-order`: connections that nobody
+//! watches.
+
+use crate::look::sysctl;
+use crate::rule::seen;
+use crate::{
+    Case, Confidence, Finding, Judgement, Missing, Need, Responsible, Rule, Severity, Subject, Value,
+};
+
+pub(super) const KEEPALIVE: Rule =
+    Rule { code: "keepalive-missing", needs: &[Need::TcpInfo], judge: judge_keepalive };
+pub(super) const HEARTBEAT: Rule =
+    Rule { code: "heartbeat-reconnect", needs: &[Need::TcpInfo], judge: judge_heartbeat };
+pub(super) const TIMEOUT_ORDER: Rule =
+    Rule { code: "idle-timeout-order", needs: &[Need::Sysctls], judge: judge_order };
+
+/// Clients reported one by one.
+const SHOWN: usize = 10;
+
+fn judge_keepalive(case: &Case<'_>) -> Judgement {
+    let limits = &case.thresholds;
+    let mut findings = Vec::new();
+    let mut served: Vec<_> = case.after.digest.served.0.iter().collect();
+    served.sort_by_key(|(key, _)| **key);
+    let mut unwatched = 0;
+    for ((netns, number), port) in served {
+        unwatched += port.unwatched;
+        if port.unwatched < limits.idle_many || port.longest_ms < limits.idle_ms {
+            continue;
+        }
+        let beyond = port.longest_ms >= limits.idle_beyond_keepalive_ms;
+        let severity = if beyond { Severity::Warning } else { Severity::Info };
+        let listener =
+            case.after.digest.listeners.all.iter().find(|l| l.netns == *netns && l.at.port() == *number);
+        let subject = Subject {
+            local: Some(listener.map_or_else(|| format!("*:{number}"), |listener| listener.at.to_string())),
+            state: Some("ESTABLISHED"),
+            ..case.subject(*netns, port.holder.clone())
+        };
+        findings.push(
+            Finding::new(KEEPALIVE.code, severity, Responsible::LocalProgram)
+                .about(subject)
+                .count(port.unwatched)
+                .number("unwatched", port.unwatched, "connections")
+                .number("established", port.established, "connections")
+                .with("idle", Value::Ms(port.longest_ms))
+                .with("port", *number)
+                .maybe(
+                    "keepalive_time",
+                    case.sysctl(*netns, "net.ipv4.tcp_keepalive_time").map(|s| Value::Ms(s * 1000)),
+                )
+                .fix(
+                    "keepalive-on",
+                    case.command(
+                        *netns,
+                        &format!(
+                            "eleven list 'state established and sport = :{number}' --columns +age,timer"
+                        ),
+                    ),
+                    true,
+                )
+                .see(&[
+                    "RFC 1122 §4.2.3.6",
+                    "tcp(7) TCP_KEEPIDLE",
+                    "eleven explain net.ipv4.tcp_keepalive_time",
+                ]),
+        );
+    }
+    Judgement::of(findings, vec![seen("unwatched", unwatched)])
+}
+
+fn judge_heartbeat(case: &Case<'_>) -> Judgement {
+    let mut findings = Vec::new();
+    let mut clients: Vec<_> = case.after.digest.clients.all.iter().collect();
+    clients.sort_by_key(|(key, client)| (std::cmp::Reverse(client.dead()), **key));
+    let mut most = 0;
+    for ((netns, port, remote), client) in clients {
+        most = most.max(client.count);
+        let proven = client.unanswered + client.close_wait;
+        // One alive, the others dead; silence alone is a browser's habit.
+        if client.count < case.thresholds.reconnects
+            || client.dead() + 1 < client.count
+            || client.dead() >= client.count
+            || client.unanswered == 0
+            || proven * 2 < client.dead()
+        {
+            continue;
+        }
+        if findings.len() == SHOWN {
+            break;
+        }
+        let subject = Subject {
+            local: Some(format!("*:{port}")),
+            remote: Some(remote.to_string()),
+            state: Some("ESTABLISHED"),
+            ..case.subject(*netns, client.holder.clone())
+        };
+        findings.push(
+            Finding::new(HEARTBEAT.code, Severity::Warning, Responsible::LocalProgram)
+                .about(subject)
+                .count(client.count)
+                .number("connections", client.count, "connections")
+                .number("dead", client.dead(), "connections")
+                .number("unanswered", client.unanswered, "connections")
+                .number("close_wait", client.close_wait, "connections")
+                .number("silent_connections", client.silent, "connections")
+                .with("port", *port)
+                .unsure(Confidence::Likely, &[Missing::OtherEnd])
+                .fix(
+                    "server-heartbeat",
+                    case.command(*netns, &format!("eleven list 'sport = :{port} and dst {remote}'")),
+                    true,
+                )
+                .fix("watch-peer", None, true)
+                .see(&["RFC 1122 §4.2.3.6", "RFC 5482"]),
+        );
+    }
+    Judgement::of(findings, vec![seen("connections", most)])
+}
+
+/// What one host can tell of the path: its own keepalive against its own connection tracking.
+fn judge_order(case: &Case<'_>) -> Judgement {
+    let mut findings = Vec::new();
+    for state in &case.after.namespaces {
+        let (Some(keepalive), Some(tracked), Some(count)) = (
+            sysctl(state, "net.ipv4.tcp_keepalive_time"),
+            sysctl(state, "net.netfilter.nf_conntrack_tcp_timeout_established"),
+            sysctl(state, "net.netfilter.nf_conntrack_count"),
+        ) else {
+            continue;
+        };
+        if count == 0 || keepalive < tracked {
+            continue;
+        }
+        let subject = Subject {
+            netns: Some(state.namespace.label.clone()),
+            sysctl: Some("net.netfilter.nf_conntrack_tcp_timeout_established"),
+            ..Subject::default()
+        };
+        let mut finding = Finding::new(TIMEOUT_ORDER.code, Severity::Warning, Responsible::Configuration)
+            .about(subject)
+            .count(count)
+            .with("keepalive_time", Value::Ms(keepalive * 1000))
+            .with("established_timeout", Value::Ms(tracked * 1000))
+            .number("conntrack_count", count, "flows");
+        finding.fixes.extend(case.set_sysctl(
+            "keepalive-below",
+            state,
+            "net.ipv4.tcp_keepalive_time",
+            &(tracked / 2).max(30).to_string(),
+        ));
+        findings.push(finding.see(&["RFC 5382 REQ-5", "eleven explain net.ipv4.tcp_keepalive_time"]));
+    }
+    Judgement::of(findings, Vec::new())
+}

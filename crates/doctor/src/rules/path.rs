@@ -1,0 +1,152 @@
+//! `lossy-path` and `mtu-blackhole`: what the network loses, and what it never lets through.
+
+use crate::digest::{Kind, Path, Sample};
+use crate::rule::seen;
+use crate::{
+    Case, Confidence, Finding, Judgement, Missing, Need, Responsible, Rule, Severity, Subject, Value,
+};
+
+pub(super) const LOSSY: Rule =
+    Rule { code: "lossy-path", needs: &[Need::TwoLooks, Need::TcpInfo], judge: judge_lossy };
+pub(super) const MTU: Rule =
+    Rule { code: "mtu-blackhole", needs: &[Need::TwoLooks, Need::TcpInfo, Need::Sysctls], judge: judge_mtu };
+
+fn judge_lossy(case: &Case<'_>) -> Judgement {
+    if case.after.digest.rows() > 0 && case.after.reader == Some(eleven_snapshot::ReaderKind::Proc) {
+        return Judgement::Undecided(vec![Missing::TcpInfo]);
+    }
+    let limits = &case.thresholds;
+    let mut findings = Vec::new();
+    let mut worst: f64 = 0.0;
+    let mut paths: Vec<_> = case.after.digest.paths.0.iter().collect();
+    paths.sort_by_key(|(key, _)| **key);
+    for ((netns, prefix), path) in paths {
+        let earlier = case.before.and_then(|before| before.digest.paths.0.get(&(*netns, *prefix)));
+        let recent = earlier.and_then(|earlier| between(earlier, path));
+        let share = |path: &Path| path.repeated as f64 * 100.0 / path.segments.max(1) as f64;
+        // What happened between the looks counts, if there was enough; else their whole lives.
+        let (judged, is_recent) = match recent {
+            Some(recent) if recent.segments >= limits.path_segments => (recent, true),
+            _ => (path.clone(), false),
+        };
+        if judged.segments < limits.path_segments {
+            continue;
+        }
+        worst = worst.max(share(&judged));
+        // Old losses of a path that is clean now are history.
+        let goes_on = case.before.is_none()
+            || is_recent
+            || earlier.is_some_and(|earlier| path.repeated > earlier.repeated);
+        if share(&judged) < limits.path_loss || !goes_on {
+            continue;
+        }
+        // Full-sized segments that never pass are another fault.
+        if black_holes(case).any(|sample| {
+            sample.netns == *netns && path.worst.is_some_and(|(tuple, _)| tuple == sample.tuple)
+        }) {
+            continue;
+        }
+        let severity =
+            if share(&judged) >= limits.path_loss_critical { Severity::Critical } else { Severity::Warning };
+        let network = format!("{prefix}/{}", if prefix.is_ipv4() { 24 } else { 48 });
+        let subject =
+            Subject { remote: Some(network), state: Some("ESTABLISHED"), ..case.subject(*netns, None) };
+        let host = path.worst.map(|(tuple, _)| tuple.remote);
+        let mut finding = Finding::new(LOSSY.code, severity, Responsible::Network)
+            .about(subject)
+            .count(judged.repeated)
+            .with("share", Value::Percent(share(&judged)))
+            .number("segments", judged.segments, "segments")
+            .number("repeated", judged.repeated, "segments")
+            .number("connections", path.connections, "connections")
+            .maybe("worst_peer", host)
+            .fix("clear-this-host", case.command(*netns, "ip -s link; tc -s qdisc show"), true)
+            .fix(
+                "measure-path",
+                host.map(|host| {
+                    case.command(*netns, &format!("mtr -nT -P {} -c 100 -r {}", host.port(), host.ip()))
+                }),
+                true,
+            )
+            .see(&["RFC 8985", "eleven explain net.ipv4.tcp_congestion_control"]);
+        if is_recent {
+            finding = finding.variant("recent");
+        } else {
+            finding = finding.unsure(Confidence::Likely, &case.second_look());
+        }
+        findings.push(finding);
+    }
+    Judgement::of(findings, vec![seen("share", Value::Percent(worst))])
+}
+
+/// What went out between the looks; `None` when connections ended and took their counts along.
+fn between(earlier: &Path, later: &Path) -> Option<Path> {
+    Some(Path {
+        connections: later.connections,
+        segments: later.segments.checked_sub(earlier.segments)?,
+        repeated: later.repeated.checked_sub(earlier.repeated)?,
+        worst: later.worst,
+    })
+}
+
+/// Whether full-sized segments are repeated in vain while the peer is known to be there: it
+/// answered small ones, and no full one of ours has ever been acknowledged.
+pub(super) fn is_black_hole(case: &Case<'_>, sample: &Sample, before: Option<&Sample>) -> bool {
+    let (Some(mss), Some(acked)) = (sample.send_mss, sample.bytes_acked) else { return false };
+    let repeats = u64::from(sample.repeats).max(sample.backoff.unwrap_or(0));
+    if repeats < 2 || u64::from(sample.send_queue) < mss || mss < 500 {
+        return false;
+    }
+    // Data went back and forth, or segments still arrive.
+    let heard =
+        before.is_some_and(|before| before.segments_in.zip(sample.segments_in).is_some_and(|(a, b)| b > a));
+    let talked = acked > 1 || sample.bytes_received.unwrap_or(0) > 0;
+    let same_host_listens = case.after.digest.is_local(sample.tuple.remote.ip())
+        && case.after.digest.listeners.full_at(sample.tuple.remote).is_some();
+    acked < mss && (talked || heard) && !same_host_listens
+}
+
+fn black_holes<'a>(case: &Case<'a>) -> impl Iterator<Item = &'a Sample> {
+    case.suspects(Kind::Unanswered)
+        .filter(|(sample, before)| is_black_hole(case, sample, *before))
+        .map(|(sample, _)| sample)
+}
+
+fn judge_mtu(case: &Case<'_>) -> Judgement {
+    let all: Vec<&Sample> = black_holes(case).collect();
+    let mut findings = Vec::new();
+    let mut remotes: Vec<_> = all.iter().map(|sample| (sample.netns, sample.tuple.remote.ip())).collect();
+    remotes.sort_unstable();
+    remotes.dedup();
+    for (netns, remote) in remotes {
+        let its: Vec<&&Sample> =
+            all.iter().filter(|sample| sample.netns == netns && sample.tuple.remote.ip() == remote).collect();
+        let Some(worst) = its.iter().max_by_key(|sample| sample.repeats) else { continue };
+        let subject = Subject {
+            local: Some(worst.tuple.local.to_string()),
+            remote: Some(if its.len() == 1 { worst.tuple.remote.to_string() } else { remote.to_string() }),
+            state: Some("ESTABLISHED"),
+            ..case.subject(netns, worst.holder())
+        };
+        let probing = case.sysctl(netns, "net.ipv4.tcp_mtu_probing");
+        let mut finding = Finding::new(MTU.code, Severity::Warning, Responsible::Network)
+            .about(subject)
+            .count(its.len() as u64)
+            .number("connections", its.len() as u64, "connections")
+            .number("send_queue", u64::from(worst.send_queue), "bytes")
+            .number("repeats", u64::from(worst.repeats), "segments")
+            .maybe("mss", worst.send_mss)
+            .maybe("acked", worst.bytes_acked)
+            .maybe("mtu_probing", probing)
+            .unsure(
+                if its.len() > 1 { Confidence::Likely } else { Confidence::Possible },
+                &[Missing::Capture],
+            )
+            .fix("measure-mtu", case.command(netns, &format!("tracepath -n {remote}")), true);
+        if let Some(state) = case.state(netns).filter(|_| probing == Some(0)) {
+            finding.fixes.extend(case.set_sysctl("mtu-probing", state, "net.ipv4.tcp_mtu_probing", "1"));
+        }
+        findings.push(finding.fix("let-icmp-through", None, true).see(&["RFC 2923 §2.1", "RFC 4821"]));
+    }
+    Judgement::of(findings, vec![seen("unanswered", case.after.digest.suspects.total(Kind::Unanswered))])
+}

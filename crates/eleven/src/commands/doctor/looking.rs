@@ -1,0 +1,150 @@
+//! Looks: at this moment, or at saved snapshots.
+
+use std::fs::File;
+use std::io::{IsTerminal, Write};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use eleven_doctor::{Digest, Look};
+use eleven_linux::namespace::{NamespaceChoice, NamespaceHandle};
+use eleven_linux::proc::process;
+use eleven_linux::sock_diag::Extensions;
+use eleven_linux::{ReadError, Taking};
+use eleven_snapshot::{Snapshot, Socket};
+
+use super::Looks;
+use crate::cli::Global;
+
+/// Two looks at this moment, so far apart.
+pub(super) fn two_looks(global: &Global, apart: Duration) -> Result<Looks, ReadError> {
+    let first = now(global, None)?;
+    if apart.is_zero() {
+        return Ok(Looks { before: None, after: first });
+    }
+    wait(apart);
+    let after = now(global, Some(&first))?;
+    Ok(Looks { before: Some(first), after })
+}
+
+/// Waits, and says so on a terminal.
+pub(super) fn wait(apart: Duration) {
+    let end = Instant::now() + apart;
+    let mut error = std::io::stderr();
+    let shows = error.is_terminal();
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        if shows {
+            let _ = if left.is_zero() {
+                write!(error, "\r\x1b[K")
+            } else {
+                write!(error, "\r\x1b[Keleven: looked once; again in {} s …", left.as_secs() + 1)
+            };
+            let _ = error.flush();
+        }
+        if left.is_zero() {
+            return;
+        }
+        thread::sleep(left.min(Duration::from_millis(if shows { 250 } else { 60_000 })));
+    }
+}
+
+/// A look at this moment; one that follows another also looks for what that one suspects.
+pub(super) fn now(global: &Global, before: Option<&Look>) -> Result<Look, ReadError> {
+    let extensions = Extensions { tcp_info: true, age: true, ..Extensions::default() };
+    let mut taking = Taking::begin(&global.netns, global.reader.into())?.with_extensions(extensions);
+    let mut namespaces = taking.head().namespaces.clone();
+    if let (NamespaceChoice::One(path), [only]) = (&global.netns, namespaces.as_mut_slice())
+        && path.contains('/')
+    {
+        only.namespace.path = Some(path.clone());
+    }
+    let mut digest = match before {
+        None => Digest::first(&namespaces),
+        Some(before) => Digest::following(&before.digest, &namespaces),
+    };
+    let tail = taking.sockets(&mut |socket: &Socket| {
+        digest.add(socket);
+        ControlFlow::Continue(())
+    })?;
+    let head = taking.head();
+    let mut look = Look {
+        taken_at_s: head.taken_at_s,
+        boot_id: head.boot_id.clone(),
+        kernel: head.kernel.clone(),
+        reader: tail.reader,
+        own_namespace: own(),
+        notes: tail.notes,
+        namespaces,
+        processes: tail.processes,
+        details: Vec::new(),
+        digest,
+    };
+    look.details = look.wants_detail().into_iter().filter_map(process::detail).collect();
+    Ok(look)
+}
+
+fn own() -> Option<u64> {
+    NamespaceHandle::own().ok().map(|own| own.namespace.inode)
+}
+
+/// Saved looks: one, or an earlier and a later one.
+pub(super) fn from_files(paths: &[PathBuf]) -> anyhow::Result<Looks> {
+    let mut snapshots = paths.iter().map(|path| read(path)).collect::<anyhow::Result<Vec<Snapshot>>>()?;
+    let Some(last) = snapshots.pop() else { anyhow::bail!("no snapshot is named") };
+    match snapshots.pop() {
+        Some(first) => {
+            let (first, last) = if first.taken_at_s > last.taken_at_s {
+                crate::output::note(
+                    "the first snapshot is the later one: they are judged the other way round",
+                );
+                (last, first)
+            } else {
+                (first, last)
+            };
+            let before = look_at(&first, None);
+            let after = look_at(&last, Some(&before.digest));
+            Ok(Looks { before: Some(before), after })
+        }
+        None => {
+            // Twice over the same rows: what the first time suspects, the second looks up the
+            // other end of.
+            let first = look_at(&last, None);
+            Ok(Looks { before: None, after: look_at(&last, Some(&first.digest)) })
+        }
+    }
+}
+
+fn read(path: &Path) -> anyhow::Result<Snapshot> {
+    let file = File::open(path).with_context(|| format!("cannot open the snapshot {}", path.display()))?;
+    let (mut snapshot, _) = eleven_snapshot::read(file).with_context(|| path.display().to_string())?;
+    for text in &mut snapshot.notes {
+        *text = format!("{}: {text}", path.display());
+    }
+    Ok(snapshot)
+}
+
+fn look_at(snapshot: &Snapshot, before: Option<&Digest>) -> Look {
+    let mut digest = match before {
+        None => Digest::first(&snapshot.namespaces),
+        Some(before) => Digest::following(before, &snapshot.namespaces),
+    };
+    for socket in &snapshot.sockets {
+        digest.add(socket);
+    }
+    Look {
+        taken_at_s: snapshot.taken_at_s,
+        boot_id: snapshot.boot_id.clone(),
+        kernel: snapshot.kernel.clone(),
+        reader: snapshot.reader,
+        // Of another moment, maybe another host: commands are written as for the host itself.
+        own_namespace: snapshot.namespaces.first().map(|state| state.namespace.inode),
+        notes: snapshot.notes.clone(),
+        namespaces: snapshot.namespaces.clone(),
+        processes: snapshot.processes.clone(),
+        details: Vec::new(),
+        digest,
+    }
+}
