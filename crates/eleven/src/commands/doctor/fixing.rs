@@ -210,13 +210,12 @@ pub(super) fn ask(question: &str) -> anyhow::Result<bool> {
     Ok(matches!(answer.trim(), "y" | "Y" | "yes" | "是"))
 }
 
-/// The namespace that an entry was set in, if it still is there.
-pub(super) fn namespace_of(inode: u64) -> Option<NamespaceHandle> {
-    if let Ok(own) = NamespaceHandle::own()
-        && own.namespace.inode == inode
-    {
-        return Some(own);
-    }
-    let found = namespace::open(&NamespaceChoice::One(inode.to_string())).ok()?.0.pop()?;
-    (found.namespace.inode == inode).then_some(found)
+/// The namespace that an entry was set in, if it still is there: among those that the command
+/// line names, else wherever it is found.
+pub(super) fn namespace_of(named: &NamespaceChoice, inode: u64) -> Option<NamespaceHandle> {
+    let choices = [named.clone(), NamespaceChoice::This, NamespaceChoice::One(inode.to_string())];
+    choices.iter().find_map(|choice| {
+        let (handles, _) = namespace::open(choice).ok()?;
+        handles.into_iter().find(|handle| handle.namespace.inode == inode)
+    })
 }
