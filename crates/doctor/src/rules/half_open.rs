@@ -1,5 +1,6 @@
 //! `half-open-peer`: the peer is gone, and nothing has told us.
 
+use eleven_snapshot::TimerKind;
 use eleven_tcp::State;
 
 use crate::digest::{Kind, Sample};
@@ -17,7 +18,9 @@ const SHOWN: usize = 20;
 /// Whether a peer is silent for good: repeats go unanswered, and it has sent nothing meanwhile.
 pub(super) fn is_silent(case: &Case<'_>, sample: &Sample, before: Option<&Sample>) -> bool {
     let repeats = u64::from(sample.repeats).max(sample.backoff.unwrap_or(0));
-    if repeats < u64::from(case.thresholds.unanswered_repeats) {
+    // Probes of a window are answered, or not sent at all.
+    let is_probing = sample.timer == Some(TimerKind::Persist);
+    if is_probing || repeats < u64::from(case.thresholds.unanswered_repeats) {
         return false;
     }
     // Repeats take at least as long as the doubled timeouts; a peer that answered anything

@@ -137,6 +137,13 @@ fn local_ports() {
     // 200 more in five seconds, and 390 are left.
     let left = finding.evidence.iter().find(|evidence| evidence.key == "minutes_left");
     assert!(format!("{left:?}").contains("0.1625"), "{left:?}");
+    // A load that has just begun: in half a minute as many will end as begin.
+    let begun = |time_wait: u32| {
+        let mut world = toward(time_wait, 0, "0");
+        world.sockets.iter_mut().for_each(|socket| socket.age_ms = Some(45_000));
+        world
+    };
+    silent(&two(&begun(500), &begun(560)));
     // Spread over destinations, or reusable, or a server's own port.
     silent(&still(&toward(960, 10, "1")));
     silent(&still(&toward(300, 10, "0")));

@@ -225,7 +225,9 @@ fn our_fin_is_lost() {
 fn a_peer_does_not_close() {
     let wire = or_skip!(Wire::new());
     let (here, _there) = across(&wire, 6);
-    here.iter().for_each(|connection| connection.shutdown(Shutdown::Write).expect("connected"));
+    for connection in &here {
+        connection.shutdown(Shutdown::Write).expect("connected");
+    }
     let found = findings(&wire.here);
     assert_eq!(first(&found, "fin-wait2-held", "peer")["subject"]["pid"], std::process::id());
     // At the other end it is a leak.
@@ -234,7 +236,9 @@ fn a_peer_does_not_close() {
     // Both ends on one host: the leak first, and who holds the other end.
     let net = or_skip!(Net::new());
     let held: Vec<(Socket, Socket)> = net.run(|| (0..6).map(|_| pair(LOOPBACK)).collect());
-    held.iter().for_each(|(client, _)| client.shutdown(Shutdown::Write).expect("connected"));
+    for (client, _) in &held {
+        client.shutdown(Shutdown::Write).expect("connected");
+    }
     let found = findings(&net);
     first(&found, "close-wait-leak", "local-program");
     let waiting = found.iter().find(|finding| finding["code"] == "fin-wait2-held").expect("it is there too");
@@ -251,7 +255,7 @@ fn stuff(connection: &mut TcpStream) {
     let mut refused = 0;
     // The receiver's buffer grows while it fills.
     while refused < 20 {
-        if connection.write(&[0; 65_536]).is_err() {
+        if connection.write(&vec![0; 65_536]).is_err() {
             refused += 1;
             thread::sleep(Duration::from_millis(20));
         }
@@ -280,12 +284,13 @@ fn nobody_reads() {
     let ends = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| while sender.write_all(&[0; 8192]).is_ok() {});
-        scope.spawn(|| {
+        let ends = &ends;
+        // Closing with data unread resets, which ends the sender.
+        scope.spawn(move || {
             while !ends.load(Ordering::Relaxed) {
                 assert!(reader.read(&mut piece).is_ok_and(|length| length > 0), "the sender goes on");
                 thread::sleep(Duration::from_millis(2));
             }
-            reader.shutdown(Shutdown::Both).expect("connected");
         });
         silent(&findings(&wire.here));
         silent(&findings(&wire.there));
@@ -377,7 +382,7 @@ fn large_segments_never_arrive() {
     assert_eq!(there[0].read(&mut [0; 8]).expect("it passes"), 5);
     // A frame that is larger than the other end's MTU is dropped without a word.
     or_skip!(wire.there.ip("link set wire1 mtu 900"));
-    here[0].write_all(&[0; 30_000]).expect("there is room");
+    here[0].write_all(&vec![0; 30_000]).expect("there is room");
     let found = super::findings_with(&wire.here, &["--for", "4s"]);
     let finding = first(&found, "mtu-blackhole", "network");
     assert_eq!(finding["subject"]["remote"], here[0].peer_addr().expect("connected").to_string());

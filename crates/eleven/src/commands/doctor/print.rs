@@ -36,8 +36,12 @@ pub(super) fn all(output: &mut Output, texts: &DoctorTexts, shown: &Shown<'_>) -
         writeln!(output)?;
         for verdict in verdicts {
             let (word, why) = verdict_words(verdict, texts);
-            let line = format!("{:<26} {word:<10} {why}", verdict.rule.code);
-            print_paragraph(output, line.trim_end(), "", "                             ", columns)?;
+            let gap = " ".repeat(WORD.saturating_sub(text::width(&word)));
+            let first = format!("{:<26} {word}{gap} ", verdict.rule.code);
+            if why.is_empty() {
+                writeln!(output, "{}", first.trim_end())?;
+            }
+            paragraph(output, &why, &first, &" ".repeat(28 + WORD), columns)?;
         }
     }
     Ok(())
@@ -101,6 +105,9 @@ fn section(output: &mut Output, name: &str, body: &str, columns: usize) -> io::R
     let rest = " ".repeat(INDENT.len() + HEADING + 2);
     paragraph(output, body, &heading, &rest, columns)
 }
+
+/// Columns of the longest answer of a rule.
+const WORD: usize = 10;
 
 /// Columns of the longest heading.
 const HEADING: usize = 12;
