@@ -47,7 +47,7 @@ fn every_key_of_a_rule_has_a_text() {
             }
         }
         for code in finding_codes() {
-            for text in [texts.title(&code, None), texts.cause(&code, None), texts.verify(&code)] {
+            for text in [texts.title(&code, None), texts.cause(&code, None), texts.verify(&code, None)] {
                 assert!(text.is_some_and(|text| !text.is_empty()), "{code} in {language}");
             }
         }
@@ -73,7 +73,9 @@ fn every_placeholder_of_a_text_has_a_value() {
             variants.insert(String::new());
             for variant in variants {
                 let variant = Some(variant.as_str()).filter(|variant| !variant.is_empty());
-                for text in [texts.title(&code, variant), texts.cause(&code, variant), texts.verify(&code)] {
+                for text in
+                    [texts.title(&code, variant), texts.cause(&code, variant), texts.verify(&code, variant)]
+                {
                     // What must be there stands outside double brackets.
                     let text = keep_known(text.expect("every code has one"), |_| true);
                     fill(&text, |name| {
