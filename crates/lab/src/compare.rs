@@ -246,7 +246,7 @@ fn is_a_unit_apart(kernel: &str, endpoint: &str) -> bool {
 }
 
 /// A repetition may come so much earlier or later than the other's: kernels count in jiffies, and the machine is shared.
-const TOLERANCE: Duration = Duration::from_millis(60);
+const TOLERANCE: Duration = Duration::from_millis(100);
 
 /// Times from a segment to its repetition that are not about the same.
 fn intervals(kernel: &[&PassageRecord], endpoint: &[&PassageRecord]) -> Vec<(String, String)> {

@@ -87,7 +87,7 @@ pub(super) const TIME_WAIT_ASSASSINATION: Scenario = Scenario {
     finding: None,
     promises: &[
         Promise::Path(SUBJECT, &[FinWait2, TimeWait, Closed]),
-        Promise::Segments(PEER, Pattern::RST, 1, 1),
+        Promise::Segments(PEER, Pattern::RST, 1, usize::MAX),
     ],
     play: |lab| {
         assassinate(lab)?;
@@ -111,7 +111,7 @@ pub(super) const TIME_WAIT_ASSASSINATION_RFC1337: Scenario = Scenario {
     promises: &[
         Promise::Path(SUBJECT, &[FinWait1, FinWait2, TimeWait]),
         ends_in(TimeWait),
-        Promise::Segments(PEER, Pattern::RST, 1, 1),
+        Promise::Segments(PEER, Pattern::RST, 1, usize::MAX),
     ],
     play: |lab| {
         assassinate(lab)?;
