@@ -20,7 +20,7 @@ fn judge(case: &Case<'_>) -> Judgement {
         let share = open as f64 * 100.0 / limit as f64;
         fullest = fullest.max(share);
         // The last few descriptors of a tiny limit are no margin either.
-        if share < case.thresholds.descriptors_warning && open + 2 < limit {
+        if share < case.thresholds.descriptors_warning && open.saturating_add(2) < limit {
             continue;
         }
         let listener = case
