@@ -59,8 +59,8 @@ impl Paths {
         }
         let path = self.all.entry(key).or_default();
         path.connections += 1;
-        path.segments += segments;
-        path.repeated += repeated;
+        path.segments = path.segments.saturating_add(segments);
+        path.repeated = path.repeated.saturating_add(repeated);
         if repeated > 0 && (self.worst.len() < PRUNE_AT || self.worst.contains_key(&key)) {
             let worst = self.worst.entry(key).or_insert((tuple, repeated));
             if repeated > worst.1 {

@@ -5,6 +5,9 @@ use crate::{Case, Confidence, Finding, Judgement, Missing, Need, Responsible, Ru
 
 pub(super) const EXHAUSTION: Rule = Rule { code: "fd-exhaustion", needs: &[Need::Owners], judge };
 
+/// Processes reported one by one; the rest is counted.
+const SHOWN: usize = 10;
+
 fn judge(case: &Case<'_>) -> Judgement {
     let mut findings = Vec::new();
     let mut fullest: f64 = 0.0;
@@ -20,7 +23,7 @@ fn judge(case: &Case<'_>) -> Judgement {
         let share = open as f64 * 100.0 / limit as f64;
         fullest = fullest.max(share);
         // The last few descriptors of a tiny limit are no margin either.
-        if share < case.thresholds.descriptors_warning && open + 2 < limit {
+        if share < case.thresholds.descriptors_warning && open.saturating_add(2) < limit {
             continue;
         }
         let listener = case
@@ -62,6 +65,12 @@ fn judge(case: &Case<'_>) -> Judgement {
             finding = finding.unsure(Confidence::Likely, &[Missing::Privilege]);
         }
         findings.push(finding);
+    }
+    findings.sort_by(|a: &Finding, b: &Finding| b.severity.cmp(&a.severity).then(b.count.cmp(&a.count)));
+    let all = findings.len() as u64;
+    findings.truncate(SHOWN);
+    if all > SHOWN as u64 {
+        findings = findings.into_iter().map(|one| one.number("processes", all, "processes")).collect();
     }
     if !is_seen && case.after.digest.unreadable() > 0 {
         return Judgement::Undecided(vec![Missing::Privilege]);

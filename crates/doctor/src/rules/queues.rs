@@ -20,7 +20,7 @@ const SHOWN: usize = 10;
 /// Bytes the program took between two looks.
 fn read_between(before: &Sample, after: &Sample) -> Option<u64> {
     let received = after.bytes_received?.saturating_sub(before.bytes_received?);
-    (received + u64::from(before.recv_queue)).checked_sub(u64::from(after.recv_queue))
+    received.saturating_add(u64::from(before.recv_queue)).checked_sub(u64::from(after.recv_queue))
 }
 
 fn subject(case: &Case<'_>, sample: &Sample) -> Subject {

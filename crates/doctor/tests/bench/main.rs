@@ -3,6 +3,7 @@
 //! The hosts are made by hand, so that also those faults stand here that a test cannot make
 //! on a real kernel. `crates/eleven/tests/doctor` has the real ones.
 
+mod anything;
 mod world;
 
 use eleven_doctor::{Finding, RULES, Responsible, Severity};

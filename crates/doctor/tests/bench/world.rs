@@ -15,7 +15,7 @@ use eleven_tcp::State;
 pub(crate) const APART_S: f64 = 5.0;
 
 /// What a look sees.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct World {
     pub(crate) sockets: Vec<Socket>,
     pub(crate) processes: Vec<Process>,
