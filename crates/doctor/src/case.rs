@@ -71,13 +71,14 @@ impl<'a> Case<'a> {
     /// Growth of a `TcpExt` counter between the looks, in a namespace of the later one.
     pub(crate) fn grown(&self, state: &NamespaceState, name: &str) -> Option<u64> {
         let before = self.before.filter(|_| self.same_boot())?.namespace(&state.namespace.label)?;
-        u64::try_from(tcp_ext(state, name)? - tcp_ext(before, name)?).ok()
+        u64::try_from(tcp_ext(state, name)?.checked_sub(tcp_ext(before, name)?)?).ok()
     }
 
     /// The same of a counter in group `Tcp`.
     pub(crate) fn grown_mib(&self, state: &NamespaceState, name: &str) -> Option<u64> {
         let before = self.before.filter(|_| self.same_boot())?.namespace(&state.namespace.label)?;
-        u64::try_from(crate::look::tcp_mib(state, name)? - crate::look::tcp_mib(before, name)?).ok()
+        u64::try_from(crate::look::tcp_mib(state, name)?.checked_sub(crate::look::tcp_mib(before, name)?)?)
+            .ok()
     }
 
     /// Label of a namespace of the later look.

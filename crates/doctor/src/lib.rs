@@ -15,6 +15,7 @@ mod look;
 mod rule;
 mod rules;
 mod thresholds;
+mod why;
 
 pub use case::Case;
 pub use digest::Digest;
@@ -25,3 +26,4 @@ pub use look::Look;
 pub use rule::{Judgement, Need, Rule, Verdict, judge};
 pub use rules::{FOLKLORE, Folklore, RULES};
 pub use thresholds::Thresholds;
+pub use why::{Why, why};

@@ -18,6 +18,8 @@ pub struct Look {
     pub kernel: String,
     /// How the sockets were read.
     pub reader: Option<ReaderKind>,
+    /// It was saved on purpose, to compare with: what is new since then is news.
+    pub saved: bool,
     /// Inode number of the namespace the looking program was in itself.
     pub own_namespace: Option<u64>,
     /// What could not be seen, a sentence each.

@@ -177,6 +177,14 @@ fn commands(this: &str) -> Vec<Measurable> {
         command("eleven list --no-owners", ELEVEN, "list --no-owners", "≤ ss -Htan"),
         command("eleven list (with owners)", ELEVEN, "list", "≤ 3 s"),
         command("eleven (summary)", ELEVEN, "", ""),
+        command("eleven doctor, two looks", ELEVEN, "doctor --for 1ms", ""),
+        command("eleven doctor, one look", ELEVEN, "doctor --for 0s", ""),
+        command(
+            "a look alone (count --by process, TCP_INFO)",
+            ELEVEN,
+            "list --info --format csv --limit 1",
+            "",
+        ),
         command("ss -Htan", "ss", "-Htan", ""),
         command("netstat -ant", "netstat", "-ant", ""),
         command(

@@ -121,7 +121,7 @@ pub enum Command {
     /// List sockets, one row each.
     #[command(visible_alias = "ls", after_long_help = list_help())]
     List(ListArgs),
-    /// Explain a state, a transition, flags, an errno, a sysctl or a finding.
+    /// Explain a state, a transition, flags, an errno, a sysctl, a finding or a connection.
     #[command(after_long_help = EXPLAIN_HELP)]
     Explain(ExplainArgs),
     /// Tell both ends' states from packets: capture files, or a live interface.
@@ -191,6 +191,10 @@ pub struct ListArgs {
     /// Show the kernel's TCP_INFO of every socket, its memory and its options.
     #[arg(long, short = 'i')]
     pub info: bool,
+
+    /// Say of every socket what it waits for, who must act, and what ends it when.
+    #[arg(long, short = 'w', conflicts_with = "no_owners")]
+    pub why: bool,
 
     /// Do not look up which programs hold the sockets, which saves time.
     #[arg(long)]
@@ -650,7 +654,8 @@ Examples:
   eleven explain ECONNRESET 110       errors, by name or number
   eleven explain tcp_fin_timeout      a sysctl, with its value here
   eleven explain close-wait-leak      a finding
-  eleven explain zero-window          an anomaly that a trace shows";
+  eleven explain zero-window          an anomaly that a trace shows
+  eleven explain 10.0.0.1:443-10.0.0.9:51234   what a connection waits for";
 
 const LAB_HELP: &str = "\
 Examples:

@@ -6,6 +6,7 @@
 mod act;
 mod bad_input;
 mod contract;
+mod doctor;
 mod doctor_path;
 mod filters;
 mod help;
@@ -16,3 +17,4 @@ mod support;
 mod terminal;
 mod trace;
 mod unprivileged;
+mod why;

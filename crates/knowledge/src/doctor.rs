@@ -44,6 +44,7 @@ pub struct DoctorTexts {
     evidence: BTreeMap<String, String>,
     missing: BTreeMap<String, String>,
     word: BTreeMap<String, String>,
+    why: BTreeMap<String, String>,
 }
 
 impl DoctorTexts {
@@ -90,6 +91,11 @@ impl DoctorTexts {
     /// What would settle a question.
     pub fn missing(&self, key: &str) -> Option<&str> {
         self.missing.get(key).map(String::as_str)
+    }
+
+    /// What a socket waits for.
+    pub fn why(&self, key: &str) -> Option<&str> {
+        self.why.get(key).map(String::as_str)
     }
 
     /// A word of the layout.

@@ -55,6 +55,12 @@ impl Observer for () {
 /// Something that is done again and again.
 type Meanwhile = Box<dyn FnMut(&mut Lab) -> Result<(), Stop>>;
 
+/// So many packets arrive before it is seen what a host answers: its device's queue holds 500.
+const BURST: usize = 100;
+
+/// However much the user wants: a quarter of an hour in milliseconds.
+const LARGEST_PARAMETER: u64 = 1_000_000;
+
 /// How long something that is waited for may take, if the scenario does not say otherwise.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -152,7 +158,7 @@ impl Lab {
     /// A number that the scenario takes from its settings, so that the user can set it; 0 where it is none.
     pub fn parameter(&self, name: &str) -> u64 {
         let value = self.settings.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value);
-        value.and_then(|value| value.parse().ok()).unwrap_or(0)
+        value.and_then(|value| value.parse().ok()).unwrap_or(0).min(LARGEST_PARAMETER)
     }
 
     /// Sets how long what is waited for may take from now on.
@@ -304,7 +310,8 @@ impl Lab {
                 }
             }
             let now = self.clock.now();
-            while let Some(passage) = self.wire.arrived(now) {
+            for _ in 0..BURST {
+                let Some(passage) = self.wire.arrived(now) else { break };
                 quiet = false;
                 self.arrive(&passage)?;
             }

@@ -187,6 +187,10 @@ fn settings(scenario: &Scenario, wanted: &[(String, String)]) -> Result<Vec<(Str
         scenario.settings.iter().map(|setting| (setting.name.to_owned(), setting.value.to_owned())).collect();
     for (name, value) in wanted {
         let name = name.strip_prefix("net.ipv4.").unwrap_or(name);
+        if !Setting::is_sysctl(name) && value.parse::<u64>().is_err() {
+            let why = "a number is expected".to_owned();
+            return Err(LabError::Setting { name: name.to_owned(), value: value.clone(), why });
+        }
         if let Some(known) = settings.iter_mut().find(|(known, _)| known == name) {
             known.1.clone_from(value);
         } else if Setting::is_sysctl(name) && is_known_sysctl(name) {

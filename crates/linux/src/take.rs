@@ -60,6 +60,13 @@ impl Taking {
         self
     }
 
+    /// Does not look up control groups and containers.
+    #[must_use]
+    pub fn without_cgroups(mut self) -> Self {
+        self.tables.cgroups = None;
+        self
+    }
+
     /// The snapshot without sockets and processes.
     pub fn head(&self) -> &Snapshot {
         &self.head

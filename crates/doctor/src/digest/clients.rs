@@ -1,4 +1,7 @@
 //! Connections of one client to one local port: who reconnects leaves dead ones behind.
+//!
+//! A host has too many clients to keep a record of each. The first look names those to whom data
+//! is repeated in vain, which are few; the second counts all that these have open.
 
 use std::net::IpAddr;
 
@@ -7,8 +10,8 @@ use eleven_tcp::State;
 
 use super::{Map, Netns, Tuple};
 
-/// Clients from which on those with a single connection are dropped.
-const PRUNE_AT: usize = 200_000;
+/// Clients kept.
+const KEPT: usize = 20_000;
 /// Silence that counts.
 const SILENT_MS: u64 = 60_000;
 
@@ -34,20 +37,28 @@ impl Client {
 #[derive(Debug, Default)]
 pub(crate) struct Clients {
     pub(crate) all: Map<(Netns, u16, IpAddr), Client>,
-    limit: usize,
 }
 
 impl Clients {
+    /// Counts all that the clients of an earlier look have open.
+    pub(super) fn ask(&mut self, earlier: &Self) {
+        self.all.extend(earlier.all.keys().map(|key| (*key, Client::default())));
+    }
+
     pub(super) fn add(&mut self, netns: Netns, tuple: Tuple, socket: &Socket, idle_ms: Option<u64>) {
-        let key = (netns, tuple.local.port(), tuple.remote.ip());
-        if self.all.len() >= self.limit.max(PRUNE_AT) && !self.all.contains_key(&key) {
-            self.all.retain(|_, client| client.count > 1);
-            self.limit = PRUNE_AT.max(self.all.len() * 2);
-        }
-        let client = self.all.entry(key).or_default();
-        client.count += 1;
         let is_unanswered =
             socket.timer.is_some_and(|timer| timer.kind == TimerKind::Retransmit && timer.retransmits > 1);
+        if self.all.is_empty() && !is_unanswered {
+            return;
+        }
+        let key = (netns, tuple.local.port(), tuple.remote.ip());
+        let has_room = self.all.len() < KEPT;
+        let client = match self.all.get_mut(&key) {
+            Some(client) => client,
+            None if is_unanswered && has_room => self.all.entry(key).or_default(),
+            None => return,
+        };
+        client.count += 1;
         if socket.state == State::CloseWait {
             client.close_wait += 1;
         } else if is_unanswered {

@@ -153,6 +153,7 @@ impl Digest {
         digest.wanted_mirrors = first.suspects.tuples().map(Tuple::mirrored).collect();
         digest.asks_mirrors = true;
         digest.suspects.ask(&first.suspects);
+        digest.clients.ask(&first.clients);
         digest.listeners.know(&first.listeners);
         digest
     }

@@ -17,13 +17,16 @@ pub(crate) struct Path {
     /// Segments with data, repeats included.
     pub(crate) segments: u64,
     pub(crate) repeated: u64,
-    /// The connection with the most repeats.
-    pub(crate) worst: Option<(Tuple, u64)>,
 }
 
 /// By namespace and prefix.
 #[derive(Debug, Default)]
-pub(crate) struct Paths(pub(crate) Map<(Netns, IpAddr), Path>);
+pub(crate) struct Paths {
+    pub(crate) all: Map<(Netns, IpAddr), Path>,
+    /// Of those that repeat, the connection with the most repeats.
+    pub(crate) worst: Map<(Netns, IpAddr), (Tuple, u64)>,
+    pruned: bool,
+}
 
 /// The network an address belongs to.
 pub(crate) fn prefix(address: IpAddr) -> IpAddr {
@@ -41,18 +44,28 @@ impl Paths {
         };
         let repeated = info::value(socket, FIELDS.total_retrans).unwrap_or(0);
         let key = (netns, prefix(tuple.remote.ip()));
-        if self.0.len() >= PRUNE_AT && !self.0.contains_key(&key) {
-            self.0.retain(|_, path| path.repeated > 0);
-            if self.0.len() >= PRUNE_AT && repeated == 0 {
+        if self.all.len() >= PRUNE_AT && !self.all.contains_key(&key) {
+            if repeated == 0 {
+                return;
+            }
+            // Once; later ones find no room, rather than cost a walk each.
+            if !self.pruned {
+                self.pruned = true;
+                self.all.retain(|_, path| path.repeated > 0);
+            }
+            if self.all.len() >= PRUNE_AT {
                 return;
             }
         }
-        let path = self.0.entry(key).or_default();
+        let path = self.all.entry(key).or_default();
         path.connections += 1;
         path.segments += segments;
         path.repeated += repeated;
-        if repeated > path.worst.map_or(0, |(_, most)| most) {
-            path.worst = Some((tuple, repeated));
+        if repeated > 0 && (self.worst.len() < PRUNE_AT || self.worst.contains_key(&key)) {
+            let worst = self.worst.entry(key).or_insert((tuple, repeated));
+            if repeated > worst.1 {
+                *worst = (tuple, repeated);
+            }
         }
     }
 }

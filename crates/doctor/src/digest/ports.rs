@@ -19,6 +19,8 @@ pub(crate) struct Group {
     pub(crate) time_wait: u64,
     /// Of those, too young to be reused.
     pub(crate) time_wait_young: u64,
+    /// Age of the oldest one, in milliseconds.
+    pub(crate) time_wait_oldest_ms: u64,
     pub(crate) live: u64,
     /// A process that holds one of them.
     pub(crate) holder: Option<(u32, Arc<str>)>,
@@ -56,6 +58,7 @@ impl Ports {
             group.time_wait += 1;
             let young = socket.age_ms.is_some_and(|age| age < REUSE_DELAY_MS);
             group.time_wait_young += u64::from(young);
+            group.time_wait_oldest_ms = group.time_wait_oldest_ms.max(socket.age_ms.unwrap_or(0));
         } else {
             group.live += 1;
             if group.holder.is_none() {

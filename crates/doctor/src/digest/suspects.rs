@@ -131,6 +131,12 @@ pub(crate) struct Suspects {
     asked: Option<Set<(Netns, Tuple)>>,
 }
 
+/// Whether the peer's window has room for a full segment.
+fn is_open(socket: &Socket) -> bool {
+    let window = info::value(socket, FIELDS.snd_wnd);
+    window.zip(info::value(socket, FIELDS.snd_mss)).is_some_and(|(window, mss)| mss > 0 && window >= mss)
+}
+
 /// The reasons to keep a socket, as bits; most have none.
 fn kinds(socket: &Socket, idle_ms: Option<u64>) -> u8 {
     if socket.kind != SocketKind::Full {
@@ -155,6 +161,10 @@ fn kinds(socket: &Socket, idle_ms: Option<u64>) -> u8 {
     if matches!(socket.state, State::Established | State::CloseWait) {
         match socket.timer {
             Some(timer) if timer.kind == TimerKind::Retransmit && timer.retransmits > 0 => {
+                kinds |= Kind::Unanswered.bit();
+            }
+            // Probes although the window is open: this host's own device refuses what is larger.
+            Some(timer) if timer.kind == TimerKind::Persist && timer.retransmits > 1 && is_open(socket) => {
                 kinds |= Kind::Unanswered.bit();
             }
             Some(timer) if timer.kind == TimerKind::Persist => kinds |= Kind::Unsent.bit(),

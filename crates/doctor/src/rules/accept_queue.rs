@@ -111,7 +111,7 @@ fn finding(case: &Case<'_>, listener: &Listener, was_full: bool) -> Finding {
         finding = finding.fix("why-not-accepting", None, true);
     }
     if let Some(fix) = state.filter(|_| is_sysctls || somaxconn < Some(BACKLOG)).and_then(|state| {
-        let to = (limit * 4).max(BACKLOG).to_string();
+        let to = limit.saturating_mul(4).max(BACKLOG).to_string();
         case.set_sysctl("raise-somaxconn", state, "net.core.somaxconn", &to)
     }) {
         finding.fixes.push(fix);

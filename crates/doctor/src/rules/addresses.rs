@@ -167,7 +167,9 @@ fn judge_unexpected(case: &Case<'_>) -> Judgement {
             state: Some("LISTEN"),
             ..case.subject(listener.netns, owner)
         };
-        let mut finding = Finding::new(UNEXPECTED.code, Severity::Warning, Responsible::Configuration)
+        // Within seconds services start all the time; since a snapshot that was kept it is news.
+        let severity = if before.saved { Severity::Warning } else { Severity::Info };
+        let mut finding = Finding::new(UNEXPECTED.code, severity, Responsible::Configuration)
             .about(subject)
             .count(1)
             .with("port", port)

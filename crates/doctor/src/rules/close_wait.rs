@@ -81,7 +81,7 @@ impl<'a> Held<'a> {
             .and_then(|pid| case.after.detail(pid))
             .and_then(|detail| detail.descriptors_open.zip(detail.descriptor_limit));
         let is_exhausting = descriptors.is_some_and(|(open, limit)| {
-            open as f64 * 100.0 >= limit as f64 * limits.descriptors_warning && count * 2 >= open
+            open as f64 * 100.0 >= limit as f64 * limits.descriptors_warning && count >= open / 2
         });
         let grows_fast = growth.is_some_and(|growth| growth >= 60.0) && count >= 100;
         let severity = if is_exhausting || grows_fast || count >= limits.close_wait_critical {

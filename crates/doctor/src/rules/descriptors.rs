@@ -37,7 +37,7 @@ fn judge(case: &Case<'_>) -> Judgement {
         let mut subject = case.subject(netns, Some((process.pid, process.name.clone())));
         subject.local = listener.map(|listener| listener.at.to_string());
         let pid = process.pid;
-        let more = (limit * 4).max(4096);
+        let more = limit.saturating_mul(4).max(4096);
         let mut finding = Finding::new(EXHAUSTION.code, severity, Responsible::LocalProgram)
             .about(subject)
             .count(open)

@@ -1,5 +1,6 @@
 //! `half-open-peer`: the peer is gone, and nothing has told us.
 
+use eleven_snapshot::TimerKind;
 use eleven_tcp::State;
 
 use crate::digest::{Kind, Sample};
@@ -17,7 +18,9 @@ const SHOWN: usize = 20;
 /// Whether a peer is silent for good: repeats go unanswered, and it has sent nothing meanwhile.
 pub(super) fn is_silent(case: &Case<'_>, sample: &Sample, before: Option<&Sample>) -> bool {
     let repeats = u64::from(sample.repeats).max(sample.backoff.unwrap_or(0));
-    if repeats < u64::from(case.thresholds.unanswered_repeats) {
+    // Probes of a window are answered, or not sent at all.
+    let is_probing = sample.timer == Some(TimerKind::Persist);
+    if is_probing || repeats < u64::from(case.thresholds.unanswered_repeats) {
         return false;
     }
     // Repeats take at least as long as the doubled timeouts; a peer that answered anything
@@ -122,12 +125,11 @@ fn idle(case: &Case<'_>, sample: &Sample) -> Finding {
 /// When the kernel gives up: it allows as much time as `retries` doublings of the least timeout
 /// would take (`retransmits_timed_out`), from the first repeat on.
 fn left_ms(retries: u64, sample: &Sample) -> Option<u64> {
-    const RTO_MIN_MS: u64 = 200;
-    const RTO_MAX_MS: u64 = 120_000;
     if sample.state != State::Established && sample.state != State::CloseWait {
         return None;
     }
-    let total: u64 = (0..=retries.min(255)).map(|turn| (RTO_MIN_MS << turn.min(20)).min(RTO_MAX_MS)).sum();
+    let total = eleven_tcp::patience::unacknowledged(u32::try_from(retries).unwrap_or(u32::MAX)).as_millis();
+    let total = u64::try_from(total).unwrap_or(u64::MAX);
     let gone = sample.silent_ms?;
     Some(total.saturating_sub(gone).max(sample.expires_ms))
 }

@@ -47,7 +47,8 @@ fn judge_keepalive(case: &Case<'_>) -> Judgement {
                 .with("port", *number)
                 .maybe(
                     "keepalive_time",
-                    case.sysctl(*netns, "net.ipv4.tcp_keepalive_time").map(|s| Value::Ms(s * 1000)),
+                    case.sysctl(*netns, "net.ipv4.tcp_keepalive_time")
+                        .map(|s| Value::Ms(s.saturating_mul(1000))),
                 )
                 .fix(
                     "keepalive-on",
@@ -140,8 +141,8 @@ fn judge_order(case: &Case<'_>) -> Judgement {
         let mut finding = Finding::new(TIMEOUT_ORDER.code, Severity::Warning, Responsible::Configuration)
             .about(subject)
             .count(count)
-            .with("keepalive_time", Value::Ms(keepalive * 1000))
-            .with("established_timeout", Value::Ms(tracked * 1000))
+            .with("keepalive_time", Value::Ms(keepalive.saturating_mul(1000)))
+            .with("established_timeout", Value::Ms(tracked.saturating_mul(1000)))
             .number("conntrack_count", count, "flows");
         finding.fixes.extend(case.set_sysctl(
             "keepalive-below",
@@ -151,5 +152,8 @@ fn judge_order(case: &Case<'_>) -> Judgement {
         ));
         findings.push(finding.see(&["RFC 5382 REQ-5", "eleven explain net.ipv4.tcp_keepalive_time"]));
     }
-    Judgement::of(findings, Vec::new())
+    let keepalive =
+        case.after.namespaces.iter().filter_map(|state| sysctl(state, "net.ipv4.tcp_keepalive_time")).min();
+    let seconds = keepalive.map(|seconds| seen("keepalive_time", Value::Ms(seconds.saturating_mul(1000))));
+    Judgement::of(findings, seconds.into_iter().collect())
 }

@@ -68,7 +68,7 @@ fn judge_orphans(case: &Case<'_>) -> Judgement {
             "raise-orphans",
             state,
             "net.ipv4.tcp_max_orphans",
-            &(limit * 4).max(65_536).to_string(),
+            &limit.saturating_mul(4).max(65_536).to_string(),
         ));
         findings.push(finding.see(&["eleven explain net.ipv4.tcp_max_orphans"]));
     }
@@ -108,13 +108,13 @@ fn judge_conntrack(case: &Case<'_>) -> Judgement {
             .maybe(
                 "established_timeout",
                 sysctl(state, "net.netfilter.nf_conntrack_tcp_timeout_established")
-                    .map(|s| Value::Ms(s * 1000)),
+                    .map(|s| Value::Ms(s.saturating_mul(1000))),
             );
         finding.fixes.extend(case.set_sysctl(
             "raise-conntrack",
             state,
             "net.netfilter.nf_conntrack_max",
-            &(max * 2).max(262_144).to_string(),
+            &max.saturating_mul(2).max(262_144).to_string(),
         ));
         if sysctl(state, "net.netfilter.nf_conntrack_tcp_timeout_established") > Some(86_400) {
             finding.fixes.extend(case.set_sysctl(
@@ -152,7 +152,7 @@ fn judge_memory(case: &Case<'_>) -> Judgement {
             continue;
         }
         let severity = if pages >= pressure { Severity::Critical } else { Severity::Warning };
-        let raised = (max * 2).max(pressure * 2);
+        let raised = max.saturating_mul(2).max(pressure.saturating_mul(2));
         let finding = Finding::new(MEMORY.code, severity, Responsible::LocalKernel)
             .about(Subject { counter: Some("TCP.mem"), ..about(state, "net.ipv4.tcp_mem") })
             .count(pages)
@@ -172,7 +172,7 @@ fn judge_memory(case: &Case<'_>) -> Judgement {
                 true,
             );
         let mut finding = finding;
-        let to = format!("{} {} {raised}", raised / 2, raised * 3 / 4);
+        let to = format!("{} {} {raised}", raised / 2, raised / 4 * 3);
         finding.fixes.extend(case.set_sysctl("raise-tcp-mem", state, "net.ipv4.tcp_mem", &to));
         findings.push(finding.see(&["tcp(7) tcp_mem", "eleven explain net.ipv4.tcp_mem"]));
         // There is one account for all namespaces: once is enough.

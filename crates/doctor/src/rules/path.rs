@@ -18,10 +18,11 @@ fn judge_lossy(case: &Case<'_>) -> Judgement {
     let limits = &case.thresholds;
     let mut findings = Vec::new();
     let mut worst: f64 = 0.0;
-    let mut paths: Vec<_> = case.after.digest.paths.0.iter().collect();
+    let mut paths: Vec<_> = case.after.digest.paths.all.iter().collect();
     paths.sort_by_key(|(key, _)| **key);
     for ((netns, prefix), path) in paths {
-        let earlier = case.before.and_then(|before| before.digest.paths.0.get(&(*netns, *prefix)));
+        let worst_of = case.after.digest.paths.worst.get(&(*netns, *prefix));
+        let earlier = case.before.and_then(|before| before.digest.paths.all.get(&(*netns, *prefix)));
         let recent = earlier.and_then(|earlier| between(earlier, path));
         let share = |path: &Path| path.repeated as f64 * 100.0 / path.segments.max(1) as f64;
         // What happened between the looks counts, if there was enough; else their whole lives.
@@ -41,9 +42,9 @@ fn judge_lossy(case: &Case<'_>) -> Judgement {
             continue;
         }
         // Full-sized segments that never pass are another fault.
-        if black_holes(case).any(|sample| {
-            sample.netns == *netns && path.worst.is_some_and(|(tuple, _)| tuple == sample.tuple)
-        }) {
+        if black_holes(case)
+            .any(|sample| sample.netns == *netns && worst_of.is_some_and(|(tuple, _)| *tuple == sample.tuple))
+        {
             continue;
         }
         let severity =
@@ -51,7 +52,7 @@ fn judge_lossy(case: &Case<'_>) -> Judgement {
         let network = format!("{prefix}/{}", if prefix.is_ipv4() { 24 } else { 48 });
         let subject =
             Subject { remote: Some(network), state: Some("ESTABLISHED"), ..case.subject(*netns, None) };
-        let host = path.worst.map(|(tuple, _)| tuple.remote);
+        let host = worst_of.map(|(tuple, _)| tuple.remote);
         let mut finding = Finding::new(LOSSY.code, severity, Responsible::Network)
             .about(subject)
             .count(judged.repeated)
@@ -85,7 +86,6 @@ fn between(earlier: &Path, later: &Path) -> Option<Path> {
         connections: later.connections,
         segments: later.segments.checked_sub(earlier.segments)?,
         repeated: later.repeated.checked_sub(earlier.repeated)?,
-        worst: later.worst,
     })
 }
 

@@ -62,8 +62,25 @@ pub(super) fn parse_ranges(text: &str) -> Vec<(u16, u16)> {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
         Some((first.trim().parse().ok()?, last.trim().parse().ok()?))
     };
-    text.split(',').filter_map(parse).collect()
+    // The kernel prints few; a file edited by hand may hold any number.
+    text.split(',').filter_map(parse).take(1024).collect()
 }
+
+/// Whether growth at this pace uses the ports up. TIME_WAIT grows for its first minute only: then
+/// as many end as begin, and a load that has just started looks worse than it will be.
+fn reaches(growth: f64, earlier: Option<&Group>, group: &Group, available: u64) -> bool {
+    let live_before = earlier.map_or(0, |earlier| earlier.live);
+    let used_before = earlier.map_or(0, Group::used);
+    let of_live = group.live.saturating_sub(live_before);
+    let mostly_live = of_live * 2 > group.used().saturating_sub(used_before);
+    let until_steady_ms = TIME_WAIT_MS.saturating_sub(group.time_wait_oldest_ms);
+    let is_steady = until_steady_ms < TIME_WAIT_MS / 10;
+    let at_most = group.used() as f64 + growth * until_steady_ms as f64 / 60_000.0;
+    mostly_live || is_steady || at_most >= available as f64 * 0.95
+}
+
+/// How long TIME_WAIT lasts (`TCP_TIMEWAIT_LEN`).
+const TIME_WAIT_MS: u64 = 60_000;
 
 /// Whether the kernel may give out a port whose only use is a TIME_WAIT toward this address.
 fn may_reuse(state: &NamespaceState, remote: IpAddr) -> bool {
@@ -92,7 +109,9 @@ fn one(
     // Between the looks TIME_WAIT of the same age leaves as new comes, so growth is net.
     let growth = case.before.and_then(|_| case.per_minute(earlier.map_or(0, Group::used), group.used()));
     let left = available.saturating_sub(used);
-    let minutes = growth.filter(|growth| *growth > 0.0).map(|growth| left as f64 / growth);
+    let minutes = growth
+        .filter(|growth| *growth > 0.0 && reaches(*growth, earlier, group, available))
+        .map(|growth| left as f64 / growth);
     let soon = minutes.is_some_and(|minutes| minutes <= limits.ports_minutes) && share(used) >= 50.0;
     // The next minute is no time to react in.
     let now = soon && minutes.is_some_and(|minutes| minutes <= 1.0);
@@ -105,7 +124,8 @@ fn one(
     } else {
         return (None, share(used));
     };
-    let holder = group.holder.clone();
+    // TIME_WAIT has no owner; who had a connection open at either look is the likeliest.
+    let holder = group.holder.clone().or_else(|| earlier.and_then(|earlier| earlier.holder.clone()));
     let subject = Subject {
         local: Some(local.to_string()),
         remote: Some(remote.to_string()),

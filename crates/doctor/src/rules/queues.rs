@@ -107,7 +107,11 @@ fn judge_peer(case: &Case<'_>) -> Judgement {
         });
         let closed = sample.send_window.is_some_and(|window| window < sample.send_mss.unwrap_or(1));
         let is_stuck = match before {
-            Some(_) => stands && (probing || (closed && sample.timer != Some(TimerKind::Retransmit))),
+            Some(_) => {
+                stands
+                    && ((probing && (closed || sample.send_window.is_none()))
+                        || (closed && sample.timer != Some(TimerKind::Retransmit)))
+            }
             None => {
                 case.before.is_none() && probing && sample.silent_ms.is_none_or(|silent| silent < 130_000)
             }
@@ -123,18 +127,13 @@ fn judge_peer(case: &Case<'_>) -> Judgement {
             .number("probes", u64::from(sample.repeats), "probes")
             .maybe("send_window", sample.send_window)
             .maybe("idle", sample.idle_ms.map(Value::Ms));
-        match peer {
-            Some(peer) => {
-                finding = finding.variant("peer-here");
-                finding = finding.maybe(
-                    "peer_here",
-                    peer.owner.as_ref().map(|owner| {
-                        format!(
-                            "{} (pid {}), fd {}, {}, Recv-Q {}",
-                            owner.process, owner.pid, owner.fd, peer.state, peer.recv_queue
-                        )
-                    }),
+        match peer.and_then(|peer| peer.owner.as_ref().map(|owner| (peer, owner))) {
+            Some((peer, owner)) => {
+                let words = format!(
+                    "{} (pid {}), fd {}, {}, Recv-Q {}",
+                    owner.process, owner.pid, owner.fd, peer.state, peer.recv_queue
                 );
+                finding = finding.variant("peer-here").with("peer_here", words);
             }
             None => finding.missing.push(Missing::OtherEnd),
         }

@@ -68,7 +68,9 @@ fn judge_overflow(case: &Case<'_>) -> Judgement {
         let buckets = sysctl(state, "net.ipv4.tcp_max_tw_buckets");
         let now = sockstat(state, "tw");
         let grown = case.grown(state, "TCPTimeWaitOverflow");
-        let is_full = buckets.zip(now).is_some_and(|(buckets, now)| now * 10 >= buckets * 9);
+        let is_full = buckets
+            .zip(now)
+            .is_some_and(|(buckets, now)| now.saturating_mul(10) >= buckets.saturating_mul(9));
         if grown.is_none() && absolute > 0 && !is_full {
             missing = vec![Missing::SecondLook];
         }
@@ -81,7 +83,7 @@ fn judge_overflow(case: &Case<'_>) -> Judgement {
         if overflows == 0 {
             continue;
         }
-        let to = buckets.map_or(262_144, |buckets| (buckets * 4).max(262_144)).to_string();
+        let to = buckets.map_or(262_144, |buckets| buckets.saturating_mul(4).max(262_144)).to_string();
         let subject = Subject {
             netns: Some(state.namespace.label.clone()),
             state: Some(State::TimeWait.as_str()),

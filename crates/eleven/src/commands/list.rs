@@ -7,8 +7,12 @@ use eleven_linux::namespace::NamespaceChoice;
 use eleven_linux::read_sockets;
 use eleven_snapshot::{Socket, TcpInfo};
 use eleven_tcp::State;
+use serde::Serialize;
 
-use super::{WrongUsage, labelling, nothing_found, owners_for_cgroups, parse_filter, request, say_notes};
+use super::why::{Said, Whys};
+use super::{
+    WrongUsage, labelling, language, nothing_found, owners_for_cgroups, parse_filter, request, say_notes,
+};
 use crate::cli::{Format, Global, ListArgs};
 use crate::fields::{self, Field, FieldValue, Needs, Sort};
 use crate::filter::Filter;
@@ -23,7 +27,8 @@ pub(super) fn run(global: &Global, args: &ListArgs) -> anyhow::Result<()> {
         wanted.labelling.owners = false;
     }
     let request = request(global, &filter, wanted);
-    let mut rows = Rows::new(Output::open(global)?, args, columns)?;
+    let whys = args.why.then(|| Whys::new(language(global)));
+    let mut rows = Rows::new(Output::open(global)?, args, columns, whys)?;
     let mut sorted = args.sort.map(|sort| Sorted::new(sort, args.limit));
     let mut written = false;
     let mut left = args.limit.unwrap_or(usize::MAX);
@@ -87,7 +92,8 @@ fn needs(args: &ListArgs, format: Format, columns: &[&'static Field], filter: &F
         needs.labelling.cgroups = true;
         needs.extensions.age = true;
     }
-    needs.extensions.tcp_info |= args.info;
+    needs.extensions.tcp_info |= args.info || args.why;
+    needs.labelling.owners |= args.why;
     needs.extensions.congestion |= args.info;
     needs.extensions.memory_and_options |= args.info;
     needs
@@ -125,16 +131,29 @@ impl Sorted {
     }
 }
 
+/// A row with what it waits for.
+#[derive(Serialize)]
+struct Explained<'a> {
+    why: Said,
+    #[serde(flatten)]
+    socket: &'a Socket,
+}
+
 /// The output, in one of its formats.
 #[allow(clippy::large_enum_variant, reason = "there is one value of it")]
 enum Rows {
-    Table { table: Table<Output>, columns: Vec<&'static Field>, info: bool },
-    Json(JsonRecords<Output>),
-    Csv { records: CsvRecords<Output>, columns: Vec<&'static Field> },
+    Table { table: Table<Output>, columns: Vec<&'static Field>, info: bool, whys: Option<Whys> },
+    Json { records: JsonRecords<Output>, whys: Option<Whys> },
+    Csv { records: CsvRecords<Output>, columns: Vec<&'static Field>, whys: Option<Whys> },
 }
 
 impl Rows {
-    fn new(output: Output, args: &ListArgs, columns: Vec<&'static Field>) -> io::Result<Self> {
+    fn new(
+        output: Output,
+        args: &ListArgs,
+        columns: Vec<&'static Field>,
+        whys: Option<Whys>,
+    ) -> io::Result<Self> {
         Ok(match output.format {
             Format::Table => {
                 let layout = columns
@@ -142,40 +161,55 @@ impl Rows {
                     .map(|field| Column { title: field.title, right: field.right, rank: field.rank })
                     .collect();
                 let (paint, limit) = (output.paint, output.columns);
-                Self::Table { table: Table::new(output, paint, limit, layout), columns, info: args.info }
+                let table = Table::new(output, paint, limit, layout);
+                Self::Table { table, columns, info: args.info, whys }
             }
             Format::Json | Format::Ndjson => {
                 let format = output.format;
-                Self::Json(JsonRecords::new(output, format))
+                Self::Json { records: JsonRecords::new(output, format), whys }
             }
             Format::Csv => {
-                let heading: Vec<String> = columns.iter().map(|field| field.name.replace('-', "_")).collect();
-                Self::Csv { records: CsvRecords::new(output, heading.iter().map(String::as_str))?, columns }
+                let mut heading: Vec<String> =
+                    columns.iter().map(|field| field.name.replace('-', "_")).collect();
+                heading.extend(whys.is_some().then(|| "why".to_owned()));
+                let records = CsvRecords::new(output, heading.iter().map(String::as_str))?;
+                Self::Csv { records, columns, whys }
             }
         })
     }
 
     fn write(&mut self, socket: &Socket) -> io::Result<()> {
         match self {
-            Self::Table { table, columns, info } => {
+            Self::Table { table, columns, info, whys } => {
                 let colored = columns.first().is_some_and(|field| field.name == "state");
                 let style = colored.then_some(Style::State(socket.state));
-                let detail = info.then(|| info_line(socket)).filter(|line| !line.is_empty());
+                let said = whys.as_mut().map(|whys| whys.say(socket).sentence);
+                let info = info.then(|| info_line(socket)).filter(|line| !line.is_empty());
+                let detail = match (said, info) {
+                    (Some(said), Some(info)) => Some(format!("{said} {info}")),
+                    (said, info) => said.or(info),
+                };
                 table.row(style, detail, |index, cell| (columns[index].write)(socket, cell))
             }
-            Self::Json(records) => records.write(socket),
-            Self::Csv { records, columns } => records.write(columns.iter().map(|field| {
-                let mut cell = String::new();
-                (field.write)(socket, &mut cell);
-                cell
-            })),
+            Self::Json { records, whys: None } => records.write(socket),
+            Self::Json { records, whys: Some(whys) } => {
+                records.write(&Explained { why: whys.say(socket), socket })
+            }
+            Self::Csv { records, columns, whys } => {
+                let cells = columns.iter().map(|field| {
+                    let mut cell = String::new();
+                    (field.write)(socket, &mut cell);
+                    cell
+                });
+                records.write(cells.chain(whys.as_mut().map(|whys| whys.say(socket).sentence)))
+            }
         }
     }
 
     fn finish(self) -> io::Result<()> {
         match self {
             Self::Table { table, .. } => table.finish(),
-            Self::Json(records) => records.finish(),
+            Self::Json { records, .. } => records.finish(),
             Self::Csv { records, .. } => records.finish(),
         }
     }

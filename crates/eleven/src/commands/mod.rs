@@ -14,6 +14,7 @@ mod man;
 mod snapshot;
 mod summary;
 mod trace;
+mod why;
 
 use std::ffi::OsString;
 use std::io::{self, Write as _};

@@ -2,22 +2,19 @@
 
 use std::io::{self, Write};
 use std::net::IpAddr;
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use eleven_knowledge::Language;
+use eleven_knowledge::{DoctorTexts, Language};
 use eleven_linux::namespace::NamespaceChoice;
-use eleven_linux::sock_diag::Request;
-use eleven_linux::{Labelling, read_sockets};
 use eleven_snapshot::{KernelOnly, Socket};
 use eleven_tcp::State;
 use rustc_hash::FxHashMap;
 use serde::Serialize;
 use serde_json::json;
 
-use super::{language, say_notes};
+use super::{doctor, language};
 use crate::cli::{Format, Global};
-use crate::output::{Column, CsvRecords, JsonRecords, Output, Style, Table, print_paragraph};
+use crate::output::{Column, CsvRecords, JsonRecords, Output, Style, Table, note, print_paragraph};
 use crate::text;
 
 /// Rows shown of each list.
@@ -28,17 +25,15 @@ const BAR: usize = 20;
 
 pub(super) fn run(global: &Global) -> anyhow::Result<()> {
     let mut seen = Seen::default();
-    let labelling = Labelling { owners: true, cgroups: false };
-    let report =
-        read_sockets(&global.netns, global.reader.into(), &Request::default(), labelling, &mut |socket| {
-            seen.add(socket);
-            ControlFlow::Continue(())
-        })?;
-    say_notes(&report);
+    let (look, findings) = doctor::one_look(global, &mut |socket| seen.add(socket))?;
+    look.notes.iter().for_each(|text| note(text));
+    let texts = DoctorTexts::of(language(global));
+    let findings: Vec<doctor::Report<'_>> =
+        findings.iter().map(|finding| doctor::Report::of(finding, &texts)).collect();
     let mut output = Output::open(global)?;
     seen.settle();
     match output.format {
-        Format::Table => print_screen(&mut output, &seen, &global.netns, language(global))?,
+        Format::Table => print_screen(&mut output, &seen, &findings, &global.netns, language(global))?,
         Format::Json => {
             output.json(&json!({
                 "total": seen.total(),
@@ -47,8 +42,9 @@ pub(super) fn run(global: &Global) -> anyhow::Result<()> {
                 "programs": seen.top_programs,
                 "peers": seen.top_peers,
                 "unreadable_owners": seen.unreadable,
-                "reader": report.reader,
-                "notes": report.notes,
+                "findings": findings,
+                "reader": look.reader,
+                "notes": look.notes,
             }))?;
         }
         Format::Ndjson => {
@@ -191,6 +187,7 @@ impl Seen {
 fn print_screen(
     output: &mut Output,
     seen: &Seen,
+    findings: &[doctor::Report<'_>],
     netns: &NamespaceChoice,
     language: Language,
 ) -> io::Result<()> {
@@ -211,6 +208,11 @@ fn print_screen(
     print_listeners(output, seen, words)?;
     print_programs(output, seen, words)?;
     print_peers(output, seen, words)?;
+    if !findings.is_empty() {
+        print_title(output, words.findings)?;
+        doctor::print_titles(output, &DoctorTexts::of(language), findings)?;
+        print_paragraph(output, words.doctor, "", "", output.text_columns())?;
+    }
     writeln!(output)?;
     let columns = output.text_columns();
     print_paragraph(output, words.hint, "", "", columns)
@@ -226,6 +228,8 @@ struct Words {
     programs: &'static str,
     peers: &'static str,
     more: &'static str,
+    findings: &'static str,
+    doctor: &'static str,
     hint: &'static str,
 }
 
@@ -241,6 +245,8 @@ impl Words {
                 programs: "Programs with the most sockets",
                 peers: "Peers with the most sockets",
                 more: "more",
+                findings: "Findings",
+                doctor: "`eleven doctor` looks twice, names evidence, cause and fix.",
                 hint: "`eleven explain STATE` says what a state means, `eleven list 'state STATE'` shows its sockets.",
             },
             Language::SimplifiedChinese => &Self {
@@ -252,6 +258,8 @@ impl Words {
                 programs: "套接字最多的程序",
                 peers: "套接字最多的对端",
                 more: "个未列出",
+                findings: "诊断",
+                doctor: "`eleven doctor` 观察两次，给出证据、原因与解决办法。",
                 hint: "`eleven explain STATE` 解释某个状态，`eleven list 'state STATE'` 列出处于该状态的套接字。",
             },
         }

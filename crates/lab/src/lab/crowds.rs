@@ -1,6 +1,7 @@
 //! More than one connection between two hosts: many of them, strangers, and a third host.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
 use eleven_snapshot::Socket;
 use eleven_tcp::ip::{Ecn, emit_segment};
@@ -62,6 +63,24 @@ impl Lab {
         Ok(pairs)
     }
 
+    /// Does something with each of very many; now and then packets move, so that no device's queue overflows.
+    ///
+    /// # Errors
+    /// Those of what is done.
+    pub fn each<T>(
+        &mut self,
+        all: &[T],
+        mut act: impl FnMut(&mut Self, &T) -> Result<(), Stop>,
+    ) -> Result<(), Stop> {
+        for part in all.chunks(super::BURST) {
+            for one in part {
+                act(self, one)?;
+            }
+            self.pass(Duration::ZERO)?;
+        }
+        Ok(())
+    }
+
     /// Looks at another connection from now on: that of this socket with `remote`.
     ///
     /// # Errors
@@ -109,7 +128,7 @@ impl Lab {
     /// If the laboratory fails.
     pub fn forge_syns(&mut self, port: u16, first: u32, count: u32) -> Result<(), Stop> {
         let now = self.now();
-        for number in first..first + count {
+        for number in (0..count).map(|number| first.wrapping_add(number)) {
             let last = STRANGERS + (number % STRANGER_ADDRESSES) as u8;
             let source = IpAddr::V4(Ipv4Addr::new(192, 0, 2, last));
             let mut options = Options::default();

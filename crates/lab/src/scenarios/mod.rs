@@ -9,12 +9,13 @@ mod states;
 use crate::scenario::{Scenario, Setting};
 
 /// All groups in the order in which they are listed, some in parts.
-pub(crate) const ALL: [&[Scenario]; 14] = [
+pub(crate) const ALL: [&[Scenario]; 15] = [
     states::ALL,
     paths::ALL,
     losses::ALL,
     faults::listening::ALL,
     faults::ports::ALL,
+    faults::addresses::ALL,
     faults::resets::ALL,
     faults::leaks::ALL,
     faults::half_open::ALL,

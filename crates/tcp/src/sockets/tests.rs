@@ -179,6 +179,25 @@ fn sysctls_alone_turn_no_keepalive_on() {
     }
 }
 
+/// Linux 6.18: a call that reads all there is takes the end of file along.
+#[test]
+fn the_end_of_file_leaves_the_queue_with_the_last_text() {
+    for (length, left) in [(4, 2), (5, 0), (6, 0)] {
+        let mut pair = Pair::new();
+        let (ours, theirs) = pair.open();
+        pair.client.send(ours, b"hello", 0, None).unwrap();
+        pair.client.shutdown(ours, Shutdown::Write).unwrap();
+        pair.carry();
+        let queue = |pair: &Pair| {
+            let rows = pair.server.rows();
+            rows.iter().find(|row| row.state == crate::State::CloseWait).unwrap().receive_queue
+        };
+        assert_eq!(queue(&pair), 6);
+        assert_eq!(pair.server.recv(theirs, length, false), Ok(b"hello"[..length.min(5)].to_vec()));
+        assert_eq!(queue(&pair), left);
+    }
+}
+
 mod ports {
     use super::*;
     use crate::sockets::constants::{level, socket as so};

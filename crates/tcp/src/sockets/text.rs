@@ -159,6 +159,13 @@ impl Sockets {
             let now = self.now;
             let count = self.demux.recv(now, id, &mut out)?;
             out.truncate(count);
+            // Linux takes the end of file along with the last text before it (`tcp_recvmsg_locked`; the FIN is a flag of
+            // the same buffer): Recv-Q no longer has it, though no call has told the program.
+            let ended =
+                |connection: &crate::Connection| connection.readable() == 0 && connection.peer_has_closed();
+            if self.demux.connection(id).is_some_and(ended) {
+                self.with_connection(descriptor, crate::Connection::note_end_read);
+            }
             self.work();
             return Ok(out);
         }

@@ -4,7 +4,7 @@ use std::io::{BufRead, IsTerminal, Write};
 use std::path::Path;
 
 use anyhow::Context;
-use eleven_doctor::{FOLKLORE, Finding, SysctlChange};
+use eleven_doctor::{FOLKLORE, Finding, Severity, SysctlChange};
 use eleven_knowledge::DoctorTexts;
 use eleven_linux::act::sysctl;
 use eleven_linux::namespace::{self, NamespaceChoice, NamespaceHandle};
@@ -27,13 +27,17 @@ pub(super) fn run(
     findings: &[Finding],
 ) -> anyhow::Result<()> {
     let mut changes: Vec<(&SysctlChange, &'static str)> = Vec::new();
-    for finding in findings {
-        for change in finding.fixes.iter().filter_map(|fix| fix.change.as_ref()) {
-            let known =
-                changes.iter().any(|(other, _)| other.name == change.name && other.netns == change.netns);
-            if !known {
-                changes.push((change, finding.code));
-            }
+    // The best change of each finding; what is only worth a word is left alone unless it is named.
+    let is_meant = |finding: &&Finding| {
+        finding.severity > Severity::Info || args.only.contains(&finding.code.to_owned())
+    };
+    for finding in findings.iter().filter(is_meant) {
+        let change = finding.fixes.iter().find_map(|fix| fix.change.as_ref());
+        let is_new = |change: &&SysctlChange| {
+            !changes.iter().any(|(other, _)| other.name == change.name && other.netns == change.netns)
+        };
+        if let Some(change) = change.filter(is_new) {
+            changes.push((change, finding.code));
         }
     }
     if changes.is_empty() {
@@ -210,13 +214,12 @@ pub(super) fn ask(question: &str) -> anyhow::Result<bool> {
     Ok(matches!(answer.trim(), "y" | "Y" | "yes" | "是"))
 }
 
-/// The namespace that an entry was set in, if it still is there.
-pub(super) fn namespace_of(inode: u64) -> Option<NamespaceHandle> {
-    if let Ok(own) = NamespaceHandle::own()
-        && own.namespace.inode == inode
-    {
-        return Some(own);
-    }
-    let found = namespace::open(&NamespaceChoice::One(inode.to_string())).ok()?.0.pop()?;
-    (found.namespace.inode == inode).then_some(found)
+/// The namespace that an entry was set in, if it still is there: among those that the command
+/// line names, else wherever it is found.
+pub(super) fn namespace_of(named: &NamespaceChoice, inode: u64) -> Option<NamespaceHandle> {
+    let choices = [named.clone(), NamespaceChoice::This, NamespaceChoice::One(inode.to_string())];
+    choices.iter().find_map(|choice| {
+        let (handles, _) = namespace::open(choice).ok()?;
+        handles.into_iter().find(|handle| handle.namespace.inode == inode)
+    })
 }

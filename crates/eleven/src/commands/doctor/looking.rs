@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use eleven_doctor::{Digest, Look};
+use eleven_doctor::{Case, Digest, Finding, Look, Severity, judge};
 use eleven_linux::namespace::{NamespaceChoice, NamespaceHandle};
 use eleven_linux::proc::process;
 use eleven_linux::sock_diag::Extensions;
@@ -54,7 +54,28 @@ pub(super) fn wait(apart: Duration) {
 /// A look at this moment; one that follows another also looks for what that one suspects.
 pub(super) fn now(global: &Global, before: Option<&Look>) -> Result<Look, ReadError> {
     let extensions = Extensions { tcp_info: true, age: true, ..Extensions::default() };
-    let mut taking = Taking::begin(&global.netns, global.reader.into())?.with_extensions(extensions);
+    look(global, extensions, before, &mut |_| ())
+}
+
+/// A single quick look whose sockets `visitor` sees too, and what is clear from it alone.
+pub(in crate::commands) fn one_look(
+    global: &Global,
+    visitor: &mut (dyn FnMut(&Socket) + Send),
+) -> Result<(Look, Vec<Finding>), ReadError> {
+    let look = look(global, Extensions::default(), None, visitor)?;
+    let (mut findings, _) = judge(&Case::new(None, &look), |_| true);
+    findings.retain(|finding| finding.severity > Severity::Info);
+    Ok((look, findings))
+}
+
+fn look(
+    global: &Global,
+    extensions: Extensions,
+    before: Option<&Look>,
+    visitor: &mut (dyn FnMut(&Socket) + Send),
+) -> Result<Look, ReadError> {
+    let taking = Taking::begin(&global.netns, global.reader.into())?;
+    let mut taking = taking.with_extensions(extensions).without_cgroups();
     let mut namespaces = taking.head().namespaces.clone();
     if let (NamespaceChoice::One(path), [only]) = (&global.netns, namespaces.as_mut_slice())
         && path.contains('/')
@@ -67,6 +88,7 @@ pub(super) fn now(global: &Global, before: Option<&Look>) -> Result<Look, ReadEr
     };
     let tail = taking.sockets(&mut |socket: &Socket| {
         digest.add(socket);
+        visitor(socket);
         ControlFlow::Continue(())
     })?;
     let head = taking.head();
@@ -75,6 +97,7 @@ pub(super) fn now(global: &Global, before: Option<&Look>) -> Result<Look, ReadEr
         boot_id: head.boot_id.clone(),
         kernel: head.kernel.clone(),
         reader: tail.reader,
+        saved: false,
         own_namespace: own(),
         notes: tail.notes,
         namespaces,
@@ -139,6 +162,7 @@ fn look_at(snapshot: &Snapshot, before: Option<&Digest>) -> Look {
         boot_id: snapshot.boot_id.clone(),
         kernel: snapshot.kernel.clone(),
         reader: snapshot.reader,
+        saved: true,
         // Of another moment, maybe another host: commands are written as for the host itself.
         own_namespace: snapshot.namespaces.first().map(|state| state.namespace.inode),
         notes: snapshot.notes.clone(),

@@ -14,7 +14,9 @@ use std::process::ExitCode;
 use eleven_doctor::{Case, Finding, Look, RULES, Rule, Severity, Verdict, judge};
 use eleven_knowledge::DoctorTexts;
 
-pub(super) use report::Report;
+pub(super) use looking::one_look;
+pub(super) use print::titles as print_titles;
+pub(super) use report::{Report, words};
 
 use super::{WrongUsage, language};
 use crate::cli::{DoctorArgs, Format, Global};

@@ -36,8 +36,12 @@ pub(super) fn all(output: &mut Output, texts: &DoctorTexts, shown: &Shown<'_>) -
         writeln!(output)?;
         for verdict in verdicts {
             let (word, why) = verdict_words(verdict, texts);
-            let line = format!("{:<26} {word:<10} {why}", verdict.rule.code);
-            print_paragraph(output, line.trim_end(), "", "                             ", columns)?;
+            let gap = " ".repeat(WORD.saturating_sub(text::width(&word)));
+            let first = format!("{:<26} {word}{gap} ", verdict.rule.code);
+            if why.is_empty() {
+                writeln!(output, "{}", first.trim_end())?;
+            }
+            paragraph(output, &why, &first, &" ".repeat(28 + WORD), columns)?;
         }
     }
     Ok(())
@@ -51,6 +55,25 @@ fn what_was_seen(looks: &Looks, texts: &DoctorTexts) -> String {
         None => sockets,
     }
 }
+
+/// The titles of findings, one below the other.
+pub(in crate::commands) fn titles(
+    output: &mut Output,
+    texts: &DoctorTexts,
+    reports: &[Report<'_>],
+) -> io::Result<()> {
+    for report in reports.iter().take(TITLES) {
+        title(output, texts, report)?;
+    }
+    if reports.len() > TITLES {
+        let more = format!("… {}", reports.len() - TITLES);
+        writeln!(output, "{}", output.paint.text(Style::Dim, &more))?;
+    }
+    Ok(())
+}
+
+/// Findings named on a screen that shows much else.
+const TITLES: usize = 8;
 
 /// The title of a finding, in the colour of its severity.
 pub(super) fn title(output: &mut Output, texts: &DoctorTexts, report: &Report<'_>) -> io::Result<()> {
@@ -82,6 +105,9 @@ fn section(output: &mut Output, name: &str, body: &str, columns: usize) -> io::R
     let rest = " ".repeat(INDENT.len() + HEADING + 2);
     paragraph(output, body, &heading, &rest, columns)
 }
+
+/// Columns of the longest answer of a rule.
+const WORD: usize = 10;
 
 /// Columns of the longest heading.
 const HEADING: usize = 12;
@@ -179,8 +205,13 @@ fn one(output: &mut Output, texts: &DoctorTexts, report: &Report<'_>, brief: boo
     for (index, missing) in report.missing.iter().enumerate() {
         section(output, if index == 0 { texts.word("missing") } else { "" }, missing, columns)?;
     }
-    let see = format!("{}; `eleven explain {}`", report.references.join("; "), report.code);
-    section(output, texts.word("see"), see.trim_start_matches("; "), columns)
+    let mut see = Vec::new();
+    for reference in report.references {
+        let is_command = reference.starts_with("eleven ");
+        see.push(if is_command { format!("`{reference}`") } else { (*reference).to_owned() });
+    }
+    see.push(format!("`eleven explain {}`", report.code));
+    section(output, texts.word("see"), &see.join("; "), columns)
 }
 
 fn verdict_words(verdict: &Verdict, texts: &DoctorTexts) -> (String, String) {

@@ -190,7 +190,7 @@ fn short(number: f64) -> String {
 }
 
 /// A value as a person reads it.
-fn words(value: &Value, unit: Option<&'static str>, texts: &DoctorTexts) -> String {
+pub(in crate::commands) fn words(value: &Value, unit: Option<&'static str>, texts: &DoctorTexts) -> String {
     match value {
         Value::Count(count) => {
             let unit = unit.filter(|unit| matches!(*unit, "bytes" | "KiB" | "ms" | "pages"));

@@ -92,7 +92,7 @@ impl Record {
 }
 
 /// Takes back what was set, the latest first; what somebody else has changed since is left.
-pub(super) fn run(_global: &Global, yes: bool) -> anyhow::Result<()> {
+pub(super) fn run(global: &Global, yes: bool) -> anyhow::Result<()> {
     let mut record = Record::load()?;
     if record.0.is_empty() {
         note("nothing was set by --fix, or all of it has been taken back");
@@ -117,7 +117,7 @@ pub(super) fn run(_global: &Global, yes: bool) -> anyhow::Result<()> {
             note(&format!("{}: the host was started since, its value is what boot set", entry.name));
             continue;
         }
-        let Some(handle) = namespace_of(entry.netns_inode) else {
+        let Some(handle) = namespace_of(&global.netns, entry.netns_inode) else {
             note(&format!("{}: the namespace {} is gone, and its values with it", entry.name, entry.netns));
             continue;
         };

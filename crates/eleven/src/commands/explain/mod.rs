@@ -1,5 +1,6 @@
-//! `eleven explain`: states, transitions, flags, errnos, sysctls, findings and anomalies in words.
+//! `eleven explain`: states, transitions, flags, errnos, sysctls, findings, anomalies and single connections in words.
 
+mod connection;
 mod diagram;
 mod page;
 mod subject;
@@ -16,6 +17,11 @@ use page::Page;
 use subject::Subject;
 
 pub(super) fn run(global: &Global, args: &ExplainArgs) -> anyhow::Result<()> {
+    if let [word] = &*args.words
+        && let Some(ends) = connection::ends(word)
+    {
+        return connection::run(global, ends);
+    }
     let language = language(global);
     let mut output = Output::open(global)?;
     if args.words.is_empty() && output.format == Format::Table {

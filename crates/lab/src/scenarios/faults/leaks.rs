@@ -8,12 +8,12 @@ use eleven_tcp::State::{CloseWait, Closed, Established, FinWait1, FinWait2, Last
 use super::super::{ORPHAN_RETRIES, PORT};
 use crate::host::{Direction, PEER, SUBJECT};
 use crate::lab::crowds::count;
-use crate::promise::Promise;
+use crate::promise::{Promise, Sight};
 use crate::scenario::{Group, Scenario, Setting};
 use crate::wire::{ALWAYS, Pattern};
 
 pub(in super::super) const ALL: &[Scenario] =
-    &[CLOSE_WAIT_LEAK, CLOSE_WAIT_UNREAD, FIN_WAIT2_TIMEOUT, ORPHAN, LAST_ACK_LOST];
+    &[CLOSE_WAIT_LEAK, CLOSE_WAIT_UNREAD, CLOSE_WAIT_FORGOTTEN, FIN_WAIT2_TIMEOUT, ORPHAN, LAST_ACK_LOST];
 
 const CONNECTIONS: Setting =
     Setting { name: "connections", value: "20", usual: "", why: "how many connections there are" };
@@ -51,9 +51,7 @@ const CLOSE_WAIT_LEAK: Scenario = Scenario {
         let pairs = lab.open_many(PEER, listener, PORT, connections as u64)?;
         lab.step("the clients close; the program does not read on, and does not close");
         lab.quietly(|lab| {
-            for (client, _) in &pairs {
-                lab.close(*client)?;
-            }
+            lab.each(&pairs, |lab, (client, _)| lab.close(*client))?;
             lab.pass(Duration::from_millis(100))
         })?;
         lab.summarize(PEER, format!("{connections} × close()"))?;
@@ -85,7 +83,7 @@ const CLOSE_WAIT_UNREAD: Scenario = Scenario {
     purpose: "The program hangs: its clients have sent requests and then given up, and it has read neither. CLOSE_WAIT \
               again, but with data in Recv-Q.",
     look_at: "Recv-Q larger than 1: the requests are unread too. The program is stuck; where it has read all and only \
-              forgot to close, Recv-Q is 1 or, once it has seen the end of file, 0.",
+              forgot to close, Recv-Q is 0.",
     ended_by: "The program closes, which then sends an RST, or ends.",
     settings: &[CONNECTIONS],
     finding: Some("close-wait-leak"),
@@ -101,10 +99,10 @@ const CLOSE_WAIT_UNREAD: Scenario = Scenario {
         let listener = lab.listener(SUBJECT, PORT, 16)?;
         let pairs = lab.open_many(PEER, listener, PORT, connections as u64)?;
         lab.quietly(|lab| {
-            for (client, _) in &pairs {
+            lab.each(&pairs, |lab, (client, _)| {
                 let _ = lab.send(*client, &[b'x'; 100])?;
-                lab.close(*client)?;
-            }
+                lab.close(*client)
+            })?;
             lab.pass(Duration::from_millis(100))
         })?;
         lab.summarize(PEER, format!("{connections} × send(100 bytes), close()"))?;
@@ -113,6 +111,62 @@ const CLOSE_WAIT_UNREAD: Scenario = Scenario {
             rows.iter().filter(stuck).count() == connections
         })?;
         lab.look(SUBJECT)
+    },
+};
+
+const CLOSE_WAIT_FORGOTTEN: Scenario = Scenario {
+    name: "close-wait-forgotten",
+    group: Group::Faults,
+    purpose: "The program has read everything that its clients sent, and forgets to close. Linux takes the end of file \
+              off the queue along with the last data before it: Recv-Q is 0 although no recv() has returned 0 yet. It is 1 \
+              only where the FIN came when everything had been read.",
+    look_at: "CLOSE_WAIT with Recv-Q 0: the program has the end of file, whether it has noticed or not.",
+    ended_by: "The program closes, or ends.",
+    settings: &[CONNECTIONS],
+    finding: Some("close-wait-leak"),
+    promises: &[
+        Promise::Path(SUBJECT, &[Established, CloseWait]),
+        Promise::Row(
+            SUBJECT,
+            Sight {
+                what: "the request and the end of file are unread",
+                test: |row| row.state == CloseWait && row.recv_queue == Some(101),
+            },
+        ),
+        Promise::Answer(SUBJECT, "recv", "100 bytes"),
+        Promise::Seen(SUBJECT, "CLOSE_WAIT with Recv-Q 0 on every connection"),
+    ],
+    play: |lab| {
+        let connections = lab.parameter("connections") as usize;
+        lab.step(format!(
+            "{connections} clients connect to the subject, send a request of 100 bytes and close"
+        ));
+        let listener = lab.listener(SUBJECT, PORT, 16)?;
+        let pairs = lab.open_many(PEER, listener, PORT, connections as u64)?;
+        lab.quietly(|lab| {
+            lab.each(&pairs, |lab, (client, _)| {
+                let _ = lab.send(*client, &[b'x'; 100])?;
+                lab.close(*client)
+            })?;
+            lab.pass(Duration::from_millis(100))
+        })?;
+        lab.summarize(PEER, format!("{connections} × send(100 bytes), close()"))?;
+        lab.look(SUBJECT)?;
+        lab.step("the program reads each request with a single call, and does not close");
+        let mut servers = pairs.iter().map(|(_, server)| *server);
+        if let Some(first) = servers.next() {
+            let _ = lab.receive(first)?;
+        }
+        lab.quietly(|lab| {
+            for server in servers {
+                let _ = lab.receive(server)?;
+            }
+            Ok(())
+        })?;
+        lab.wait_rows(SUBJECT, "CLOSE_WAIT with Recv-Q 0 on every connection", |rows| {
+            let forgotten = |row: &&Socket| row.state == CloseWait && row.recv_queue == Some(0);
+            rows.iter().filter(forgotten).count() == connections
+        })
     },
 };
 
@@ -187,10 +241,10 @@ const ORPHAN: Scenario = Scenario {
         lab.wire().silence(SUBJECT);
         lab.wire().silence(PEER);
         lab.quietly(|lab| {
-            for (_, server) in &pairs {
+            lab.each(&pairs, |lab, (_, server)| {
                 let _ = lab.send(*server, &[b'x'; 1_000])?;
-                lab.close(*server)?;
-            }
+                lab.close(*server)
+            })?;
             lab.close(listener)?;
             lab.pass(Duration::from_millis(50))
         })?;

@@ -59,9 +59,14 @@ fn is_flooded(rows: &[Socket]) -> bool {
     half_open().count() > BACKLOG as usize / 2 && sources.len() > BACKLOG as usize / 2
 }
 
+/// How many strangers send at once.
+fn syns(lab: &Lab) -> u32 {
+    lab.parameter("syns").min(1_000) as u32
+}
+
 /// Strangers send SYNs until the rows show what `test` looks for. How many were sent.
 fn flood(lab: &mut Lab, what: &'static str, test: fn(&[Socket]) -> bool) -> Result<u32, Stop> {
-    let syns = lab.parameter("syns") as u32;
+    let syns = syns(lab);
     let rounds = (2 * BACKLOG as u32).div_ceil(syns.max(1));
     lab.quietly(|lab| {
         for round in 0..rounds {
@@ -75,12 +80,12 @@ fn flood(lab: &mut Lab, what: &'static str, test: fn(&[Socket]) -> bool) -> Resu
 
 /// The flood goes on until the client's connect() returns, and while the scenario is held.
 fn connect_meanwhile(lab: &mut Lab, client: Handle, mut sent: u32) -> Result<(), Stop> {
-    let syns = lab.parameter("syns") as u32;
+    let syns = syns(lab);
     let mut next = lab.now();
     let is_opening = |row: &Socket| row.state == SynSent;
     while lab.rows(client.host)?.iter().any(is_opening) {
         lab.forge_syns(PORT, sent, syns)?;
-        sent += syns;
+        sent = sent.wrapping_add(syns);
         next += EVERY;
         lab.pass(next.duration_since(lab.now()))?;
     }

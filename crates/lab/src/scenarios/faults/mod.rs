@@ -1,5 +1,6 @@
 //! What makes trouble on real hosts, each with the finding that it is, a file an idea.
 
+pub(super) mod addresses;
 pub(super) mod chain;
 pub(super) mod half_open;
 pub(super) mod heartbeats;

@@ -132,7 +132,7 @@ const LOSSY_PATH: Scenario = Scenario {
         lab.step("the subject connects to the peer, over a path of 10 ms there and back");
         lab.wire().set_delay(Duration::from_millis(5));
         let (subject, peer) = lab.open(SUBJECT, PEER, PORT)?;
-        let kilobytes = lab.parameter("kilobytes");
+        let kilobytes = lab.parameter("kilobytes").min(10_000);
         let percent = lab.parameter("percent").min(50);
         lab.step(format!(
             "{percent} % of the packets are lost from now on; the subject sends {kilobytes} kilobytes"

@@ -1,4 +1,4 @@
-//! Programs that reset connections without meaning to, and clients that are refused.
+//! Connections that come to nothing: reset without being meant to, refused, unanswered.
 
 use std::time::Duration;
 
@@ -13,7 +13,8 @@ use crate::promise::Promise;
 use crate::scenario::{Group, Scenario, Setting};
 use crate::wire::Pattern;
 
-pub(in super::super) const ALL: &[Scenario] = &[RESET_UNREAD_DATA, RESET_AFTER_CLOSE, REFUSED_CONNECTIONS];
+pub(in super::super) const ALL: &[Scenario] =
+    &[RESET_UNREAD_DATA, RESET_AFTER_CLOSE, REFUSED_CONNECTIONS, SYN_SENT_SCAN];
 
 const REQUESTS: Setting = Setting { name: "requests", value: "10", usual: "", why: "how many clients come" };
 
@@ -164,6 +165,48 @@ const REFUSED_CONNECTIONS: Scenario = Scenario {
         lab.quietly(|lab| (0..requests).try_for_each(|_| try_again(lab)))?;
         lab.wait_rows(SUBJECT, "no socket at all", <[Socket]>::is_empty)?;
         lab.meanwhile(Duration::from_millis(300), try_again);
+        Ok(())
+    },
+};
+
+const SYN_SENT_SCAN: Scenario = Scenario {
+    name: "syn-sent-scan",
+    group: Group::Faults,
+    purpose: "One program connects to very many addresses, few of which answer: a scanner, a worm, or a crawler with a bad \
+              list.",
+    look_at: "SYN_SENT of one program towards many remote addresses and one port.",
+    ended_by: "tcp_syn_retries for each; the program has to be looked at.",
+    settings: &[Setting { name: "addresses", value: "60", usual: "", why: "how many addresses it tries" }],
+    finding: Some("syn-sent-scan"),
+    promises: &[
+        Promise::Seen(SUBJECT, "SYN_SENT towards every address"),
+        Promise::Counter("Tcp.ActiveOpens", 60),
+    ],
+    play: |lab| {
+        let addresses = lab.parameter("addresses").clamp(1, 150) as usize;
+        lab.step(format!(
+            "the subject's program connects to port 22 of {addresses} addresses; nobody is there"
+        ));
+        let mut tried = 0_u8;
+        let mut scan = move |lab: &mut Lab, how_many: usize| {
+            for _ in 0..how_many {
+                let address = std::net::Ipv4Addr::new(192, 0, 2, 100 + tried % 150);
+                tried = tried.wrapping_add(1);
+                lab.connecting(SUBJECT, (address, 22).into())?;
+            }
+            Ok::<(), Stop>(())
+        };
+        lab.quietly(|lab| {
+            scan(lab, addresses)?;
+            lab.wait_rows(SUBJECT, "SYN_SENT towards every address", |rows| {
+                let mut seen: Vec<_> = rows.iter().map(|row| (row.state, row.remote_address)).collect();
+                seen.sort_unstable();
+                seen.dedup();
+                seen.len() == addresses && seen.iter().all(|(state, _)| *state == SynSent)
+            })
+        })?;
+        lab.summarize(SUBJECT, format!("{addresses} × connect()"))?;
+        lab.meanwhile(Duration::from_millis(500), move |lab| scan(lab, 10));
         Ok(())
     },
 };
