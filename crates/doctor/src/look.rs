@@ -3,6 +3,7 @@
 use eleven_snapshot::{CounterTable, NamespaceState, Process, ProcessDetail, ReaderKind};
 
 use crate::Digest;
+use crate::digest::Kind;
 
 /// Processes of one kind that are looked at more closely.
 const DETAILED: usize = 32;
@@ -50,6 +51,8 @@ impl Look {
             self.digest.holders.0.iter().filter(|(_, holding)| holding.count > 1).collect();
         leaking.sort_by_key(|(_, holding)| std::cmp::Reverse(holding.count));
         wanted.extend(leaking.iter().filter_map(|((_, pid, _), _)| *pid).take(DETAILED));
+        let unread = self.digest.suspects.of(Kind::Unread);
+        wanted.extend(unread.iter().filter_map(|sample| Some(sample.owner.as_ref()?.pid)).take(DETAILED));
         let crowded = self.processes.iter().filter(|process| {
             process.descriptor_limit.is_some_and(|limit| process.sockets.saturating_mul(2) >= limit)
         });

@@ -131,7 +131,7 @@ impl<'a> Held<'a> {
             finding = finding.maybe(
                 "peer_here",
                 peer.owner.as_ref().map(|owner| {
-                    format!("{} (pid {}), fd {}, {}", owner.process, owner.pid, owner.fd, peer.state)
+                    format!("{} (pid {}, fd {}, {})", owner.process, owner.pid, owner.fd, peer.state)
                 }),
             );
         }
@@ -157,11 +157,7 @@ impl<'a> Held<'a> {
         let finding = finding
             .fix("close-in-program", list, true)
             .fix("stack-of-process", pid.map(|pid| format!("cat /proc/{pid}/task/*/stack")), true)
-            .fix(
-                "restart-process",
-                pid.map(|pid| format!("systemctl restart \"$(ps -o unit= -p {pid})\"")),
-                false,
-            );
+            .fix("restart-process", pid.map(|pid| format!("systemctl status {pid}")), false);
         Some(finding.see(&["RFC 9293 §3.6, case 2", "shutdown(2)", "eleven explain CLOSE_WAIT"]))
     }
 }

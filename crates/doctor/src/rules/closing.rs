@@ -97,7 +97,7 @@ fn finding(
             "peer_here",
             peer.owner.as_ref().map(|owner| {
                 format!(
-                    "{} (pid {}), fd {}, {}, Recv-Q {}",
+                    "{} (pid {}, fd {}, {}, Recv-Q {})",
                     owner.process, owner.pid, owner.fd, peer.state, peer.recv_queue
                 )
             }),

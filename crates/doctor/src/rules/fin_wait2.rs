@@ -52,7 +52,7 @@ fn judge(case: &Case<'_>) -> Judgement {
             Some((peer, owner)) => {
                 finding = finding.variant("peer-here").with(
                     "peer_here",
-                    format!("{} (pid {}), fd {}, {}", owner.process, owner.pid, owner.fd, peer.state),
+                    format!("{} (pid {}, fd {}, {})", owner.process, owner.pid, owner.fd, peer.state),
                 );
             }
             None => finding = finding.unsure(Confidence::Likely, &[Missing::OtherEnd]),

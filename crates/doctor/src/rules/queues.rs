@@ -130,7 +130,7 @@ fn judge_peer(case: &Case<'_>) -> Judgement {
         match peer.and_then(|peer| peer.owner.as_ref().map(|owner| (peer, owner))) {
             Some((peer, owner)) => {
                 let words = format!(
-                    "{} (pid {}), fd {}, {}, Recv-Q {}",
+                    "{} (pid {}, fd {}, {}, Recv-Q {})",
                     owner.process, owner.pid, owner.fd, peer.state, peer.recv_queue
                 );
                 finding = finding.variant("peer-here").with("peer_here", words);

