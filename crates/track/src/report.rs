@@ -27,7 +27,7 @@ pub enum Report {
 /// An ICMP error that quotes a TCP segment.
 #[derive(Clone, Copy, Debug)]
 pub struct Reported {
-    /// The packet's number, as in [`Sighting::number`].
+    /// The packet's number, as in [`Sighting::number`](crate::Sighting::number).
     pub number: u64,
     /// When, in nanoseconds since the Unix epoch.
     pub time_ns: i64,
@@ -37,7 +37,7 @@ pub struct Reported {
     pub destination: SocketAddr,
     /// Its sequence number.
     pub seq: u32,
-    /// As in [`Sighting::path`].
+    /// As in [`Sighting::path`](crate::Sighting::path).
     pub path: u64,
     /// What is reported.
     pub report: Report,
