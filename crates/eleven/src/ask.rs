@@ -7,7 +7,7 @@ use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 #[error("standard input is no terminal to ask at; --yes does it unasked, --dry-run only shows it")]
 pub(crate) struct NobodyToAsk;
 
-/// Asks on standard error. Only `y` and `yes` are a yes.
+/// Asks on standard error. Only `y`, `yes` and `是` are a yes.
 ///
 /// # Errors
 /// [`NobodyToAsk`] where standard input is no terminal, or what reading from it gave.
@@ -20,5 +20,5 @@ pub(crate) fn confirm(question: &str) -> anyhow::Result<bool> {
     stderr.flush()?;
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer)?;
-    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes" | "是"))
 }

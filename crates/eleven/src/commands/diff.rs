@@ -64,8 +64,7 @@ fn namespaces_of(global: &Global, before: &Snapshot) -> NamespaceChoice {
 
 /// Whether a snapshot was taken since this host was started: else its namespaces are others.
 fn is_this_boot(snapshot: &Snapshot) -> bool {
-    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    snapshot.boot_id.as_deref() == Some(boot.trim())
+    snapshot.boot_id.as_deref() == Some(&*crate::undo::boot_id())
 }
 
 fn print(mut output: Output, diff: &Diff, limit: usize) -> anyhow::Result<()> {

@@ -1,6 +1,5 @@
 //! `--fix`: sets the sysctls that findings name, keeps a record, and looks again.
 
-use std::io::{BufRead, IsTerminal, Write};
 use std::path::Path;
 
 use anyhow::Context;
@@ -11,6 +10,7 @@ use eleven_linux::namespace::{self, NamespaceChoice, NamespaceHandle};
 
 use super::undo::{Entry, Record};
 use super::{Chosen, Looks, Report, looking};
+use crate::ask::confirm;
 use crate::cli::{DoctorArgs, Global};
 use crate::commands::{WrongUsage, language};
 use crate::output::note;
@@ -137,7 +137,7 @@ fn apply(
         ));
     }
     note(&text);
-    if !args.yes && !ask("set them?")? {
+    if !args.yes && !confirm("Set them?")? {
         note("nothing was changed");
         return Ok(0);
     }
@@ -198,20 +198,6 @@ fn persist(path: &Path, wanted: &[(&NamespaceHandle, SysctlChange, &'static str)
         .with_context(|| format!("cannot write {}", path.display()))?;
     note(&format!("written to {}, for the host's own namespace at boot", path.display()));
     Ok(())
-}
-
-/// Asks on the terminal; without one the answer is no.
-pub(super) fn ask(question: &str) -> anyhow::Result<bool> {
-    let stdin = std::io::stdin();
-    if !stdin.is_terminal() {
-        anyhow::bail!("there is no terminal to ask on; --yes answers for you");
-    }
-    let mut error = std::io::stderr();
-    write!(error, "eleven: {question} [y/N] ")?;
-    error.flush()?;
-    let mut answer = String::new();
-    stdin.lock().read_line(&mut answer)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes" | "是"))
 }
 
 /// The namespace that an entry was set in, if it still is there: among those that the command

@@ -11,9 +11,11 @@ use eleven_linux::act::sysctl;
 use eleven_linux::namespace::NamespaceHandle;
 use serde::{Deserialize, Serialize};
 
-use super::fixing::{ask, namespace_of};
+use super::fixing::namespace_of;
+use crate::ask::confirm;
 use crate::cli::Global;
 use crate::output::note;
+use crate::undo::boot_id;
 
 /// One sysctl that was set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,10 +41,6 @@ impl Entry {
             to: change.to.clone(),
         }
     }
-}
-
-fn boot_id() -> String {
-    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }
 
 /// All that was set and not taken back, the oldest first.
@@ -106,7 +104,7 @@ pub(super) fn run(global: &Global, yes: bool) -> anyhow::Result<()> {
         ));
     }
     note(&text);
-    if !yes && !ask("put them back?")? {
+    if !yes && !confirm("Put them back?")? {
         note("nothing was changed");
         return Ok(());
     }
