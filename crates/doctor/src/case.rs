@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use eleven_snapshot::NamespaceState;
 
-use crate::digest::{Kind, Netns, Sample};
+use crate::digest::{Kind, Netns, Sample, is_within_host};
 use crate::look::tcp_ext;
 use crate::{Fix, Look, Missing, Subject, SysctlChange, Thresholds};
 
@@ -63,9 +63,8 @@ impl<'a> Case<'a> {
     pub(crate) fn mirror_is_missing(&self, sample: &Sample) -> bool {
         self.after.digest.asked_for_mirrors()
             && self.earlier(sample).is_some()
-            && self.after.digest.is_local(sample.tuple.remote.ip())
             && self.mirror(sample).is_none()
-            && is_on_this_host(sample)
+            && is_within_host(sample.tuple)
     }
 
     /// Growth of a `TcpExt` counter between the looks, in a namespace of the later one.
@@ -144,10 +143,4 @@ fn inside(look: &Look, state: &NamespaceState) -> String {
         (None, None, Some(path)) => format!("nsenter --net={path} "),
         (None, None, None) => String::new(),
     }
-}
-
-/// Whether the other end can only be in the namespace that was read: loopback always is.
-fn is_on_this_host(sample: &Sample) -> bool {
-    let remote = sample.tuple.remote.ip();
-    remote.is_loopback() || remote == sample.tuple.local.ip()
 }

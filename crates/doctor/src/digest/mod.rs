@@ -8,6 +8,7 @@ mod handshakes;
 mod holders;
 mod info;
 mod listeners;
+mod pairs;
 mod paths;
 mod ports;
 mod served;
@@ -24,6 +25,7 @@ use foldhash::fast::RandomState;
 pub(crate) use handshakes::HalfOpen;
 pub(crate) use holders::Holding;
 pub(crate) use listeners::Listener;
+pub(crate) use pairs::is_within_host;
 pub(crate) use paths::Path;
 pub(crate) use ports::Group;
 pub(crate) use suspects::{Kind, Sample};
@@ -93,6 +95,7 @@ pub struct Digest {
     pub(crate) served: served::Served,
     pub(crate) paths: paths::Paths,
     pub(crate) clients: clients::Clients,
+    pub(crate) pairs: pairs::Pairs,
     /// Connections whose other end was asked for, as that end has it.
     pub(crate) mirrors: Map<Tuple, Sample>,
     wanted_mirrors: Set<Tuple>,
@@ -115,6 +118,7 @@ impl Digest {
             served: <_>::default(),
             paths: <_>::default(),
             clients: <_>::default(),
+            pairs: <_>::default(),
             mirrors: <_>::default(),
             wanted_mirrors: <_>::default(),
             asks_mirrors: false,
@@ -153,6 +157,7 @@ impl Digest {
         digest.wanted_mirrors = first.suspects.tuples().map(Tuple::mirrored).collect();
         digest.asks_mirrors = true;
         digest.suspects.ask(&first.suspects);
+        digest.pairs = pairs::Pairs::following(&first.pairs);
         digest.clients.ask(&first.clients);
         digest.listeners.know(&first.listeners);
         digest
@@ -217,6 +222,7 @@ impl Digest {
             self.clients.add(netns, tuple, socket, idle_ms);
         }
         self.suspects.add(netns, tuple, socket, idle_ms);
+        self.pairs.add(netns, tuple, socket, idle_ms);
         if !self.wanted_mirrors.is_empty() && self.wanted_mirrors.contains(&tuple) {
             self.mirrors.insert(tuple, Sample::of(netns, tuple, socket, idle_ms));
         }

@@ -25,20 +25,11 @@ pub(crate) enum Kind {
     Unread,
     /// Data waits to be sent.
     Unsent,
-    /// Idle, and nothing watches.
-    Idle,
 }
 
 impl Kind {
-    const ALL: [Self; 7] = [
-        Self::CloseWait,
-        Self::FinWait2,
-        Self::Closing,
-        Self::Unanswered,
-        Self::Unread,
-        Self::Unsent,
-        Self::Idle,
-    ];
+    const ALL: [Self; 6] =
+        [Self::CloseWait, Self::FinWait2, Self::Closing, Self::Unanswered, Self::Unread, Self::Unsent];
 
     const fn bit(self) -> u8 {
         1 << self as u8
@@ -52,9 +43,6 @@ const KEPT_NEW: usize = 4_000;
 /// Bytes in a queue that make a suspect.
 const UNREAD: u32 = 4096;
 const UNSENT: u32 = 65_536;
-/// Idle connections are so many that few are kept.
-const KEPT_IDLE: usize = 4_000;
-const IDLE_MS: u64 = 60_000;
 
 /// A connection as a look saw it.
 #[derive(Clone, Debug)]
@@ -116,6 +104,11 @@ impl Sample {
         self.kinds & kind.bit() != 0
     }
 
+    /// Whether data or a probe of the window goes unanswered.
+    pub(crate) fn is_repeating(&self) -> bool {
+        self.repeats > 0 && matches!(self.timer, Some(TimerKind::Retransmit | TimerKind::Persist))
+    }
+
     /// `(pid, name)` of the first owner.
     pub(crate) fn holder(&self) -> Option<(u32, Arc<str>)> {
         self.owner.as_ref().map(|owner| (owner.pid, owner.process.clone()))
@@ -138,7 +131,7 @@ fn is_open(socket: &Socket) -> bool {
 }
 
 /// The reasons to keep a socket, as bits; most have none.
-fn kinds(socket: &Socket, idle_ms: Option<u64>) -> u8 {
+fn kinds(socket: &Socket) -> u8 {
     if socket.kind != SocketKind::Full {
         return 0;
     }
@@ -151,9 +144,6 @@ fn kinds(socket: &Socket, idle_ms: Option<u64>) -> u8 {
         State::Established => {
             if recv >= UNREAD {
                 kinds |= Kind::Unread.bit();
-            }
-            if idle_ms.is_some_and(|idle| idle >= IDLE_MS) && socket.timer.is_none() {
-                kinds |= Kind::Idle.bit();
             }
         }
         _ => return 0,
@@ -184,7 +174,7 @@ impl Suspects {
     }
 
     pub(super) fn add(&mut self, netns: Netns, tuple: Tuple, socket: &Socket, idle_ms: Option<u64>) {
-        let kinds = kinds(socket, idle_ms);
+        let kinds = kinds(socket);
         if kinds == 0 {
             return;
         }
@@ -195,7 +185,6 @@ impl Suspects {
             self.totals[index] += 1;
             let room = match (kind, asked) {
                 (_, Some(true)) => usize::MAX,
-                (Kind::Idle, _) => KEPT_IDLE,
                 (_, Some(false)) => KEPT_NEW,
                 (_, None) => KEPT,
             };

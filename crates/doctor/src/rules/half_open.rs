@@ -3,7 +3,7 @@
 use eleven_snapshot::TimerKind;
 use eleven_tcp::State;
 
-use crate::digest::{Kind, Sample};
+use crate::digest::{Kind, Netns, Sample, Tuple};
 use crate::rule::seen;
 use crate::{
     Case, Confidence, Finding, Judgement, Missing, Need, Responsible, Rule, Severity, Subject, Value,
@@ -34,7 +34,6 @@ pub(super) fn is_silent(case: &Case<'_>, sample: &Sample, before: Option<&Sample
 fn judge(case: &Case<'_>) -> Judgement {
     let mut findings = Vec::new();
     let mut unanswered = 0_u64;
-    let mut missing_ends = 0_u64;
     for (sample, before) in case.suspects(Kind::Unanswered) {
         unanswered += 1;
         if !is_silent(case, sample, before) || super::path::is_black_hole(case, sample, before) {
@@ -47,12 +46,9 @@ fn judge(case: &Case<'_>) -> Judgement {
         }
         findings.push(repeating(case, sample));
     }
-    for (sample, before) in case.suspects(Kind::Idle) {
-        if before.is_some() && case.mirror_is_missing(sample) {
-            missing_ends += 1;
-            findings.push(idle(case, sample));
-        }
-    }
+    let alone = alone(case);
+    let missing_ends = alone.iter().map(|group| group.len() as u64).sum::<u64>();
+    findings.extend(alone.iter().map(|group| idle(case, group)));
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     let all = findings.len() as u64;
     findings.truncate(SHOWN);
@@ -73,22 +69,23 @@ fn subject(case: &Case<'_>, sample: &Sample) -> Subject {
     }
 }
 
-/// Adds what helps.
-fn advised(case: &Case<'_>, sample: &Sample, finding: Finding) -> Finding {
-    let remote = sample.tuple.remote;
+/// Adds what helps; `these` is the filter that chooses the connections.
+fn advised(case: &Case<'_>, netns: Netns, these: &str, finding: Finding) -> Finding {
     finding
         .fix("watch-peer", None, true)
-        .fix(
-            "kill-connection",
-            case.command(sample.netns, &format!("ss -K dst {} dport = :{}", remote.ip(), remote.port())),
-            false,
-        )
+        .fix("kill-connection", case.command(netns, &format!("eleven kill '{these}'")), false)
         .see(&[
             "RFC 1122 §4.2.3.5",
             "RFC 5482",
             "tcp(7) TCP_USER_TIMEOUT",
             "eleven explain net.ipv4.tcp_retries2",
         ])
+}
+
+/// The filter that chooses one connection.
+fn only(sample: &Sample) -> String {
+    let Tuple { local, remote } = sample.tuple;
+    format!("sport = :{} and dst {} and dport = :{}", local.port(), remote.ip(), remote.port())
 }
 
 fn repeating(case: &Case<'_>, sample: &Sample) -> Finding {
@@ -110,16 +107,66 @@ fn repeating(case: &Case<'_>, sample: &Sample) -> Finding {
     } else {
         finding = finding.unsure(Confidence::Likely, &[Missing::OtherEnd]);
     }
-    advised(case, sample, finding)
+    advised(case, sample.netns, &only(sample), finding)
 }
 
-fn idle(case: &Case<'_>, sample: &Sample) -> Finding {
-    let finding = Finding::new(PEER.code, Severity::Warning, Responsible::LocalProgram)
+/// Ends without another end, by program and peer. Those that repeat data are told one by one.
+fn alone<'a>(case: &Case<'a>) -> Vec<Vec<&'a Sample>> {
+    let digest = &case.after.digest;
+    let mut groups: Vec<Vec<&Sample>> = Vec::new();
+    let of = |sample: &Sample| (sample.netns, sample.holder(), sample.tuple.remote.ip());
+    for sample in digest.pairs.alone() {
+        // The kernel refuses the last ACK while the accept queue is full: the client's end alone
+        // exists then, and the queue is the finding.
+        if sample.is_repeating() || digest.listeners.full_at(sample.tuple.remote).is_some() {
+            continue;
+        }
+        match groups.iter_mut().find(|group| of(group[0]) == of(sample)) {
+            Some(group) => group.push(sample),
+            None => groups.push(vec![sample]),
+        }
+    }
+    groups
+}
+
+fn idle(case: &Case<'_>, group: &[&Sample]) -> Finding {
+    let first = group[0];
+    let subject = if group.len() == 1 {
+        subject(case, first)
+    } else {
+        let one_local = group.iter().all(|sample| sample.tuple.local == first.tuple.local);
+        let one_remote = group.iter().all(|sample| sample.tuple.remote == first.tuple.remote);
+        let remote = first.tuple.remote;
+        Subject {
+            local: one_local.then(|| first.tuple.local.to_string()),
+            remote: Some(if one_remote { remote.to_string() } else { remote.ip().to_string() }),
+            ..subject(case, first)
+        }
+    };
+    let watched = group.iter().filter(|sample| sample.timer == Some(TimerKind::Keepalive));
+    let next_probe = watched.clone().map(|sample| sample.expires_ms).max();
+    let mut finding = Finding::new(PEER.code, Severity::Warning, Responsible::LocalProgram)
         .variant("idle")
-        .about(subject(case, sample))
-        .count(1)
-        .maybe("idle", sample.idle_ms.map(Value::Ms));
-    advised(case, sample, finding)
+        .about(subject)
+        .count(group.len() as u64)
+        .number("missing_ends", group.len() as u64, "connections")
+        .number("watched", watched.count() as u64, "connections")
+        .maybe("idle", group.iter().filter_map(|sample| sample.idle_ms).max().map(Value::Ms))
+        .maybe("next_probe", next_probe.map(Value::Ms));
+    if group.len() > 1 {
+        finding = finding.variant("idle-many");
+    }
+    if case.before.is_none() {
+        finding = finding.unsure(Confidence::Likely, &[Missing::SecondLook]);
+    }
+    let these = match (group, first.holder()) {
+        ([_], _) => only(first),
+        (_, Some((pid, _))) => {
+            format!("state established and dst {} and pid {pid}", first.tuple.remote.ip())
+        }
+        (_, None) => format!("state established and dst {}", first.tuple.remote.ip()),
+    };
+    advised(case, first.netns, &these, finding)
 }
 
 /// When the kernel gives up: it allows as much time as `retries` doublings of the least timeout
