@@ -584,3 +584,31 @@ fn a_client_that_comes_again() {
     silent(&still(&client(0, 6)));
     silent(&still(&client(2, 4)));
 }
+
+#[test]
+fn an_accept_queue_that_moves() {
+    // `first` is the number of the first client that waits.
+    let waiting = |clients: u32, limit: u32, first: u32| {
+        let mut world = World::new();
+        world.process(8, 100, 1024);
+        world.listen("0.0.0.0:80", clients, limit, 8);
+        for client in first..first + clients {
+            let socket = world.add(State::Established, "10.0.0.1:80", &format!("10.0.3.7:{}", 1024 + client));
+            socket.cookie = Some(u64::from(client) + 100);
+            not_accepted(socket);
+        }
+        world
+    };
+    // Nobody takes them, though nobody else comes either.
+    let findings = still(&waiting(17, 16, 0));
+    assert_eq!(first(&findings, "accept-queue-overflow", Responsible::LocalProgram).variant, None);
+    // Full again, of others.
+    let findings = two(&waiting(17, 16, 0), &waiting(17, 16, 40));
+    silent(&findings);
+    assert_eq!(first(&findings, "accept-queue-overflow", Responsible::LocalProgram).variant, Some("moving"));
+    // There is room still.
+    let findings = still(&waiting(10, 100, 0));
+    silent(&findings);
+    assert_eq!(first(&findings, "accept-queue-overflow", Responsible::LocalProgram).variant, Some("waiting"));
+    assert_eq!(two(&waiting(10, 100, 0), &waiting(10, 100, 40)), []);
+}
