@@ -213,6 +213,24 @@ fn handshakes() {
     drops.count("TCPReqQFullDrop", 30);
     drops.sysctl("net.ipv4.tcp_syncookies", "0");
     first(&two(&World::new(), &drops), "syn-backlog-full", Responsible::Configuration);
+
+    // Of strangers, each from somewhere else, none of whom completes; or of clients who come in late.
+    let thrown_away = |sources: u32, opened: i64| {
+        let mut world = flood(sources, 16, false);
+        world.sysctl("net.ipv4.tcp_syncookies", "0");
+        world.count("TCPReqQFullDrop", 500);
+        world.mib("PassiveOpens", opened);
+        let mut before = flood(1, 0, false);
+        before.mib("PassiveOpens", 0);
+        two(&before, &world)
+    };
+    let findings = thrown_away(16, 0);
+    let finding = first(&findings, "syn-backlog-full", Responsible::Configuration);
+    assert_eq!(finding.subject.local.as_deref(), Some("10.0.0.1:443"));
+    assert_eq!((findings[1].code, findings[1].variant), ("syn-flood", Some("thrown-away")));
+    for findings in [thrown_away(16, 400), thrown_away(2, 0)] {
+        assert!(findings.iter().all(|finding| finding.code != "syn-flood"), "{findings:#?}");
+    }
 }
 
 #[test]
@@ -443,6 +461,15 @@ fn resets() {
     };
     first(&two(&sent(0), &sent(20)), "refused-connections", Responsible::Configuration);
     silent(&two(&sent(0), &sent(2)));
+    // Resets that answer what was on its way to connections that were reset, or that skipped TIME_WAIT.
+    for counter in ["TCPAbortOnMemory", "TCPTimeWaitOverflow"] {
+        let mut before = sent(0);
+        before.count(counter, 0);
+        let mut after = sent(30);
+        after.count(counter, 10);
+        let findings = two(&before, &after);
+        assert!(findings.iter().all(|finding| finding.code != "refused-connections"), "{findings:#?}");
+    }
 }
 
 #[test]
@@ -531,6 +558,17 @@ fn harmful_values() {
     silent(&one(&world));
     world.sysctl("net.ipv4.tcp_tw_reuse", "1");
     first(&one(&world), "harmful-sysctl", Responsible::Configuration);
+    // Where the ports have run out for that very reason, it comes first.
+    world.sysctl("net.ipv4.ip_local_port_range", "40000 40031");
+    for port in 40_000..40_032 {
+        world.add(State::TimeWait, &format!("10.0.0.1:{port}"), "10.0.9.9:5432").age_ms = Some(30_000);
+    }
+    let findings = still(&world);
+    assert_eq!(
+        first(&findings, "harmful-sysctl", Responsible::Configuration).variant,
+        Some("timestamps-exhausted")
+    );
+    assert_eq!(findings[1].code, "time-wait-port-exhaustion");
     let mut tuned = World::new();
     tuned.sysctl("net.ipv4.tcp_fin_timeout", "15");
     tuned.sysctl("net.ipv4.tcp_tw_reuse", "1");
