@@ -62,8 +62,17 @@ fn close_wait_leak() {
     assert_eq!(finding.subject.remote.as_deref(), Some("10.0.3.7"));
     assert_eq!(finding.growth_per_minute, Some(48.0));
     assert_eq!(finding.variant, Some("end-unread"));
-    // A few that work on an answer; others that come and go; those that still send.
+    // A few that work on an answer; others that come and go; those that still send, or sent meanwhile.
     silent(&still(&leak(4)));
+    assert_eq!(first(&still(&leak(1)), "close-wait-leak", Responsible::LocalProgram).variant, Some("few"));
+    let answering = |acked: u64| {
+        let mut world = leak(40);
+        for socket in world.sockets.iter_mut().filter(|socket| socket.state == State::CloseWait) {
+            socket.tcp_info = Some(info(&[("bytes_acked", acked)]));
+        }
+        world
+    };
+    assert_eq!(two(&answering(1000), &answering(9000)), []);
     let mut passing = leak(40);
     passing.sockets.iter_mut().for_each(|socket| socket.cookie = socket.cookie.map(|cookie| cookie + 1000));
     silent(&two(&leak(40), &passing));
@@ -385,6 +394,7 @@ fn a_peer_that_does_not_close() {
     // The peer still sends its answer.
     silent(&two(&held(6, 1000), &held(6, 9000)));
     silent(&still(&held(2, 0)));
+    first(&still(&held(2, 0)), "fin-wait2-held", Responsible::Peer);
 }
 
 #[test]
