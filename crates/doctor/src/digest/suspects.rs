@@ -25,11 +25,20 @@ pub(crate) enum Kind {
     Unread,
     /// Data waits to be sent.
     Unsent,
+    /// Complete, and no program has accepted it.
+    NotAccepted,
 }
 
 impl Kind {
-    const ALL: [Self; 6] =
-        [Self::CloseWait, Self::FinWait2, Self::Closing, Self::Unanswered, Self::Unread, Self::Unsent];
+    const ALL: [Self; 7] = [
+        Self::CloseWait,
+        Self::FinWait2,
+        Self::Closing,
+        Self::Unanswered,
+        Self::Unread,
+        Self::Unsent,
+        Self::NotAccepted,
+    ];
 
     const fn bit(self) -> u8 {
         1 << self as u8
@@ -149,6 +158,9 @@ fn kinds(socket: &Socket) -> u8 {
         _ => return 0,
     }
     if matches!(socket.state, State::Established | State::CloseWait) {
+        if socket.no_owner == Some(KernelOnly::NotAccepted) {
+            kinds |= Kind::NotAccepted.bit();
+        }
         match socket.timer {
             Some(timer) if timer.kind == TimerKind::Retransmit && timer.retransmits > 0 => {
                 kinds |= Kind::Unanswered.bit();

@@ -23,6 +23,9 @@ pub(super) const AFTER_CLOSE: Rule = Rule {
 pub(super) const REFUSED: Rule =
     Rule { code: "refused-connections", needs: &[Need::TwoLooks, Need::Counters], judge: judge_refused };
 
+/// Segments on their way to a connection that is reset here: the initial window of RFC 6928.
+const ON_ITS_WAY: u64 = 10;
+
 /// Events between the looks that are a habit: at least three, and so many a minute.
 fn is_habit(case: &Case<'_>, count: u64) -> bool {
     let Some(elapsed) = case.elapsed_s() else { return false };
@@ -94,13 +97,17 @@ fn judge_refused(case: &Case<'_>) -> Judgement {
             "TCPAbortOnLinger",
             "TCPAbortFailed",
             "ListenOverflows",
+            // The peer's FIN meets no TIME_WAIT.
+            "TCPTimeWaitOverflow",
         ]
         .into_iter()
         .filter_map(|name| case.grown(state, name))
         .sum();
         let refused = sent.saturating_sub(explained);
         total += refused;
-        if !is_habit(case, refused) {
+        // What was on its way to a connection that was just reset is answered by resets too, one a segment: a window of
+        // it at the start of a connection.
+        if !is_habit(case, refused.saturating_sub(explained.saturating_mul(ON_ITS_WAY))) {
             continue;
         }
         // Our own attempts that fail at once: both ends are here.

@@ -62,8 +62,17 @@ fn close_wait_leak() {
     assert_eq!(finding.subject.remote.as_deref(), Some("10.0.3.7"));
     assert_eq!(finding.growth_per_minute, Some(48.0));
     assert_eq!(finding.variant, Some("end-unread"));
-    // A few that work on an answer; others that come and go; those that still send.
+    // A few that work on an answer; others that come and go; those that still send, or sent meanwhile.
     silent(&still(&leak(4)));
+    assert_eq!(first(&still(&leak(1)), "close-wait-leak", Responsible::LocalProgram).variant, Some("few"));
+    let answering = |acked: u64| {
+        let mut world = leak(40);
+        for socket in world.sockets.iter_mut().filter(|socket| socket.state == State::CloseWait) {
+            socket.tcp_info = Some(info(&[("bytes_acked", acked)]));
+        }
+        world
+    };
+    assert_eq!(two(&answering(1000), &answering(9000)), []);
     let mut passing = leak(40);
     passing.sockets.iter_mut().for_each(|socket| socket.cookie = socket.cookie.map(|cookie| cookie + 1000));
     silent(&two(&leak(40), &passing));
@@ -213,6 +222,24 @@ fn handshakes() {
     drops.count("TCPReqQFullDrop", 30);
     drops.sysctl("net.ipv4.tcp_syncookies", "0");
     first(&two(&World::new(), &drops), "syn-backlog-full", Responsible::Configuration);
+
+    // Of strangers, each from somewhere else, none of whom completes; or of clients who come in late.
+    let thrown_away = |sources: u32, opened: i64| {
+        let mut world = flood(sources, 16, false);
+        world.sysctl("net.ipv4.tcp_syncookies", "0");
+        world.count("TCPReqQFullDrop", 500);
+        world.mib("PassiveOpens", opened);
+        let mut before = flood(1, 0, false);
+        before.mib("PassiveOpens", 0);
+        two(&before, &world)
+    };
+    let findings = thrown_away(16, 0);
+    let finding = first(&findings, "syn-backlog-full", Responsible::Configuration);
+    assert_eq!(finding.subject.local.as_deref(), Some("10.0.0.1:443"));
+    assert_eq!((findings[1].code, findings[1].variant), ("syn-flood", Some("thrown-away")));
+    for findings in [thrown_away(16, 400), thrown_away(2, 0)] {
+        assert!(findings.iter().all(|finding| finding.code != "syn-flood"), "{findings:#?}");
+    }
 }
 
 #[test]
@@ -367,6 +394,7 @@ fn a_peer_that_does_not_close() {
     // The peer still sends its answer.
     silent(&two(&held(6, 1000), &held(6, 9000)));
     silent(&still(&held(2, 0)));
+    first(&still(&held(2, 0)), "fin-wait2-held", Responsible::Peer);
 }
 
 #[test]
@@ -443,6 +471,15 @@ fn resets() {
     };
     first(&two(&sent(0), &sent(20)), "refused-connections", Responsible::Configuration);
     silent(&two(&sent(0), &sent(2)));
+    // Resets that answer what was on its way to connections that were reset, or that skipped TIME_WAIT.
+    for counter in ["TCPAbortOnMemory", "TCPTimeWaitOverflow"] {
+        let mut before = sent(0);
+        before.count(counter, 0);
+        let mut after = sent(30);
+        after.count(counter, 10);
+        let findings = two(&before, &after);
+        assert!(findings.iter().all(|finding| finding.code != "refused-connections"), "{findings:#?}");
+    }
 }
 
 #[test]
@@ -531,6 +568,17 @@ fn harmful_values() {
     silent(&one(&world));
     world.sysctl("net.ipv4.tcp_tw_reuse", "1");
     first(&one(&world), "harmful-sysctl", Responsible::Configuration);
+    // Where the ports have run out for that very reason, it comes first.
+    world.sysctl("net.ipv4.ip_local_port_range", "40000 40031");
+    for port in 40_000..40_032 {
+        world.add(State::TimeWait, &format!("10.0.0.1:{port}"), "10.0.9.9:5432").age_ms = Some(30_000);
+    }
+    let findings = still(&world);
+    assert_eq!(
+        first(&findings, "harmful-sysctl", Responsible::Configuration).variant,
+        Some("timestamps-exhausted")
+    );
+    assert_eq!(findings[1].code, "time-wait-port-exhaustion");
     let mut tuned = World::new();
     tuned.sysctl("net.ipv4.tcp_fin_timeout", "15");
     tuned.sysctl("net.ipv4.tcp_tw_reuse", "1");
@@ -583,4 +631,32 @@ fn a_client_that_comes_again() {
     // Several that are all alive, and a path that loses.
     silent(&still(&client(0, 6)));
     silent(&still(&client(2, 4)));
+}
+
+#[test]
+fn an_accept_queue_that_moves() {
+    // `first` is the number of the first client that waits.
+    let waiting = |clients: u32, limit: u32, first: u32| {
+        let mut world = World::new();
+        world.process(8, 100, 1024);
+        world.listen("0.0.0.0:80", clients, limit, 8);
+        for client in first..first + clients {
+            let socket = world.add(State::Established, "10.0.0.1:80", &format!("10.0.3.7:{}", 1024 + client));
+            socket.cookie = Some(u64::from(client) + 100);
+            not_accepted(socket);
+        }
+        world
+    };
+    // Nobody takes them, though nobody else comes either.
+    let findings = still(&waiting(17, 16, 0));
+    assert_eq!(first(&findings, "accept-queue-overflow", Responsible::LocalProgram).variant, None);
+    // Full again, of others.
+    let findings = two(&waiting(17, 16, 0), &waiting(17, 16, 40));
+    silent(&findings);
+    assert_eq!(first(&findings, "accept-queue-overflow", Responsible::LocalProgram).variant, Some("moving"));
+    // There is room still.
+    let findings = still(&waiting(10, 100, 0));
+    silent(&findings);
+    assert_eq!(first(&findings, "accept-queue-overflow", Responsible::LocalProgram).variant, Some("waiting"));
+    assert_eq!(two(&waiting(10, 100, 0), &waiting(10, 100, 40)), []);
 }
