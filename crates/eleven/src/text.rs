@@ -96,6 +96,16 @@ pub(crate) fn thousands(number: u64) -> String {
     out
 }
 
+/// `1 socket`, `1,234 sockets`: so many things whose plural takes an s.
+pub(crate) fn counted(number: u64, thing: &str) -> String {
+    format!("{} {thing}{}", thousands(number), if number == 1 { "" } else { "s" })
+}
+
+/// `this socket`, `these 1,234 sockets`.
+pub(crate) fn these(number: u64, thing: &str) -> String {
+    if number == 1 { format!("this {thing}") } else { format!("these {}", counted(number, thing)) }
+}
+
 /// A name from outside without the control characters that a terminal would obey.
 pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     if text.chars().any(char::is_control) {
@@ -239,6 +249,8 @@ mod tests {
         assert_eq!(endpoint("0.0.0.0".parse().unwrap(), None), "0.0.0.0:*");
         assert_eq!(thousands(1_234_567), "1,234,567");
         assert_eq!(thousands(999), "999");
+        assert_eq!([0, 1, 1200].map(|n| counted(n, "socket")), ["0 sockets", "1 socket", "1,200 sockets"]);
+        assert_eq!([1, 2].map(|n| these(n, "socket")), ["this socket", "these 2 sockets"]);
     }
 
     #[test]

@@ -46,11 +46,11 @@ pub(super) fn run(global: &Global, args: &KillArgs) -> anyhow::Result<()> {
         print_consequences(&mut output, global, &chosen)?;
         output.flush()?;
     }
-    if args.dry_run {
+    if args.act.dry_run {
         return if table { Ok(()) } else { report(output, &would_close(&chosen)) };
     }
-    let sockets = if chosen.len() == 1 { "this socket" } else { "these sockets" };
-    if !args.yes && !confirm(&format!("Close {sockets} ({})?", text::thousands(chosen.len() as u64)))? {
+    let sockets = text::these(chosen.len() as u64, "socket");
+    if !args.act.yes && !confirm(&format!("Close {sockets}?"))? {
         note("nothing was closed");
         return Ok(());
     }
@@ -58,7 +58,10 @@ pub(super) fn run(global: &Global, args: &KillArgs) -> anyhow::Result<()> {
     let failed = closings.iter().filter(|closing| closing.result == Outcome::Failed).count();
     report(output, &closings)?;
     if failed > 0 {
-        return Err(anyhow::anyhow!("{failed} of {} sockets could not be closed", closings.len()));
+        return Err(anyhow::anyhow!(
+            "{failed} of {} could not be closed",
+            text::counted(closings.len() as u64, "socket")
+        ));
     }
     Ok(())
 }

@@ -22,7 +22,7 @@ pub(super) fn run(global: &Global, args: &SnapshotArgs) -> anyhow::Result<()> {
         Some(path) => {
             let count = write_file(&mut taking, path)
                 .with_context(|| format!("cannot write the snapshot {}", path.display()))?;
-            note(&format!("{} sockets saved in {}", text::thousands(count), path.display()));
+            note(&format!("{} saved in {}", text::counted(count, "socket"), path.display()));
         }
     }
     Ok(())

@@ -113,7 +113,7 @@ fn every_format_tells_the_same_flow() {
         assert_eq!(row[place], *lines[0][key].as_str().expect("a word"));
     }
     let table = trace(&path, &[]).done();
-    for words in ["10.0.0.1:40000", "10.0.0.2:80", "TIME_WAIT", "fin by client", "in 1 flows"] {
+    for words in ["10.0.0.1:40000", "10.0.0.2:80", "TIME_WAIT", "fin by client", "in 1 flow,"] {
         assert!(table.contains(words), "{words} is missing in\n{table}");
     }
     let segments = trace(&path, &["--segments", "--format", "csv"]).done();

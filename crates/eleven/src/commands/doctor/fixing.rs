@@ -137,7 +137,7 @@ fn apply(
         ));
     }
     note(&text);
-    if !args.yes && !confirm("Set them?")? {
+    if !args.act.yes && !confirm("Set them?")? {
         note("nothing was changed");
         return Ok(0);
     }

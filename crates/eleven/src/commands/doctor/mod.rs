@@ -35,7 +35,7 @@ pub(super) fn run(global: &Global, args: &DoctorArgs) -> anyhow::Result<ExitCode
         return Ok(exit_code(args, &findings));
     }
     if args.undo {
-        undo::run(global, args.yes)?;
+        undo::run(global, args.act.yes)?;
         return Ok(ExitCode::SUCCESS);
     }
     if args.watch {

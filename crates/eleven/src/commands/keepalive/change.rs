@@ -89,8 +89,7 @@ mod tests {
             user_timeout: user_timeout.map(Duration::from_secs),
             off: false,
             undo: false,
-            yes: false,
-            dry_run: false,
+            act: crate::cli::ActArgs::default(),
             filter: crate::cli::FilterArgs { filter: Vec::new() },
         }
     }

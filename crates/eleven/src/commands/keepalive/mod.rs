@@ -18,7 +18,7 @@ use crate::text;
 
 pub(super) fn run(global: &Global, args: &KeepaliveArgs) -> anyhow::Result<()> {
     if args.undo {
-        return undo::run(global, args.yes);
+        return undo::run(global, args.act.yes);
     }
     let change = change::wanted(args)?;
     let filter = parse_filter(&args.filter.filter)?;
@@ -42,7 +42,7 @@ pub(super) fn run(global: &Global, args: &KeepaliveArgs) -> anyhow::Result<()> {
         note("the times stay as they are; --set time=60,interval=10,probes=3 sets them too");
     }
     let reachable = rows.iter().filter(|row| row.before.is_ok() && row.socket.cookie.is_some()).count();
-    if args.dry_run || reachable == 0 {
+    if args.act.dry_run || reachable == 0 {
         say_unreachable(&rows);
         output.finish(&rows)?;
         if reachable == 0 {
@@ -51,10 +51,9 @@ pub(super) fn run(global: &Global, args: &KeepaliveArgs) -> anyhow::Result<()> {
         return Ok(());
     }
     output.preview(&rows)?;
-    let sockets = if reachable == 1 { "this socket" } else { "these sockets" };
-    let question =
-        format!("Set {} on {sockets} ({})?", change::sentence(&change), text::thousands(reachable as u64));
-    if !args.yes && !confirm(&question)? {
+    let sockets = text::these(reachable as u64, "socket");
+    let question = format!("Set {} on {sockets}?", change::sentence(&change));
+    if !args.act.yes && !confirm(&question)? {
         note("nothing was changed");
         return Ok(());
     }
@@ -64,7 +63,8 @@ pub(super) fn run(global: &Global, args: &KeepaliveArgs) -> anyhow::Result<()> {
     say_unreachable(&rows);
     output.finish(&rows)?;
     note(&format!("`eleven keepalive --undo` puts back what was, as {} remembers it", record.path()));
-    anyhow::ensure!(failed == 0, "{failed} of {} sockets could not be changed", rows.len());
+    let all = text::counted(rows.len() as u64, "socket");
+    anyhow::ensure!(failed == 0, "{failed} of {all} could not be changed");
     Ok(())
 }
 
@@ -116,8 +116,8 @@ fn say_unreachable(rows: &[Row]) {
     let orphans = rows.iter().filter(|row| row.socket.owners.is_empty()).count();
     if orphans > 0 {
         note(&format!(
-            "{} sockets show no program that holds them, so their options cannot be read",
-            text::thousands(orphans as u64)
+            "{} that no program is seen to hold: the options cannot be read",
+            text::counted(orphans as u64, "socket")
         ));
     }
     let refused = |row: &&Row| {
@@ -128,6 +128,6 @@ fn say_unreachable(rows: &[Row]) {
         && let Err(error) = &row.before
     {
         let count = rows.iter().filter(refused).count() as u64;
-        note(&format!("{} sockets could not be looked at: {error}", text::thousands(count)));
+        note(&format!("{} could not be looked at: {error}", text::counted(count, "socket")));
     }
 }

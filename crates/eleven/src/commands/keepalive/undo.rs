@@ -72,8 +72,8 @@ pub(super) fn run(global: &Global, yes: bool) -> anyhow::Result<()> {
         note("there is nothing to undo");
         return Ok(());
     }
-    let count = text::thousands(oldest.len() as u64);
-    if !yes && !confirm(&format!("Put the former settings of {count} sockets back?"))? {
+    let count = text::counted(oldest.len() as u64, "socket");
+    if !yes && !confirm(&format!("Put the former settings of {count} back?"))? {
         note("nothing was changed");
         return Ok(());
     }

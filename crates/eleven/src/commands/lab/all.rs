@@ -250,7 +250,9 @@ impl View {
         }
         match (self.missed.is_empty(), self.skipped) {
             (true, 0) => Ok(()),
-            (true, _) => Err(anyhow::anyhow!("{} scenarios were skipped", self.skipped)),
+            (true, _) => {
+                Err(anyhow::anyhow!("skipped: {}", crate::text::counted(self.skipped as u64, "scenario")))
+            }
             (false, _) => Err(anyhow::anyhow!("not reached: {}", self.missed.join(", "))),
         }
     }

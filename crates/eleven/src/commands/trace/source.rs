@@ -228,7 +228,7 @@ impl Progress {
     fn show(&self, number: u64, source: &Source) {
         if let (Some(bar), Source::Files(capture)) = (&self.0, source) {
             bar.set_position(capture.progress().0);
-            bar.set_message(format!("{} packets", crate::text::thousands(number)));
+            bar.set_message(crate::text::counted(number, "packet"));
         }
     }
 

@@ -124,15 +124,15 @@ impl Summary {
             (Some(first), Some(last)) => format!(", {:.3} s", (last - first).max(0) as f64 / 1e9),
             _ => String::new(),
         };
-        let number = text::thousands;
+        let (number, counted) = (text::thousands, text::counted);
         writeln!(
             out,
-            "{} packets{span}: {} TCP segments in {} flows, {} bytes of text, {} segments sent again",
-            paint.text(Style::Bold, &number(read.packets)),
-            number(read.segments),
-            number(self.flows),
-            number(self.bytes),
-            number(self.retransmissions),
+            "{}{span}: {} in {}, {} of text, {} sent again",
+            paint.text(Style::Bold, &counted(read.packets, "packet")),
+            counted(read.segments, "TCP segment"),
+            counted(self.flows, "flow"),
+            counted(self.bytes, "byte"),
+            counted(self.retransmissions, "segment"),
         )?;
         let rest = [
             (read.not_tcp, "of something else"),
