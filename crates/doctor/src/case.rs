@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use eleven_snapshot::NamespaceState;
+use eleven_snapshot::{Counters, NamespaceState};
 
 use crate::digest::{Kind, Netns, Sample, is_within_host};
 use crate::look::tcp_ext;
@@ -71,6 +71,29 @@ impl<'a> Case<'a> {
     pub(crate) fn grown(&self, state: &NamespaceState, name: &str) -> Option<u64> {
         let before = self.before.filter(|_| self.same_boot())?.namespace(&state.namespace.label)?;
         u64::try_from(tcp_ext(state, name)?.checked_sub(tcp_ext(before, name)?)?).ok()
+    }
+
+    /// In how many of the moments between the looks a sum of counters rose, and how many moments
+    /// there were; `None` where the counters were not read in between.
+    pub(crate) fn pulses(
+        &self,
+        state: &NamespaceState,
+        sum: impl Fn(&Counters) -> Option<i64>,
+    ) -> Option<(u64, u64)> {
+        let label = &state.namespace.label;
+        let first = &self.before.filter(|_| self.same_boot())?.namespace(label)?.counters;
+        let between = self.after.pulses.iter().filter_map(|pulse| {
+            pulse.iter().find(|(namespace, _)| namespace == label).map(|(_, counters)| counters)
+        });
+        let mut previous = sum(first)?;
+        let (mut rises, mut moments) = (0, 0);
+        for counters in between.chain([&state.counters]) {
+            let now = sum(counters)?;
+            rises += u64::from(now > previous);
+            moments += 1;
+            previous = now;
+        }
+        (moments > 1).then_some((rises, moments))
     }
 
     /// The same of a counter in group `Tcp`.

@@ -74,6 +74,9 @@ pub(crate) struct Space {
     pub(crate) counts: [u64; State::ALL.len()],
     /// FIN_WAIT2 mini-sockets among them.
     pub(crate) fin_wait2_orphans: u64,
+    /// Connections seen, and those whose other end can only be in the same namespace.
+    pub(crate) connections: u64,
+    pub(crate) within_host: u64,
     /// `ip_local_port_range`.
     pub(crate) range: (u16, u16),
     /// Addresses that connections of this namespace are bound to.
@@ -198,6 +201,8 @@ impl Digest {
             return;
         }
         let tuple = Tuple::of(socket);
+        space.connections += 1;
+        space.within_host += u64::from(is_within_host(tuple));
         if !space.addresses.contains(&tuple.local.ip()) && space.addresses.len() < LOCAL_ADDRESSES {
             space.addresses.insert(tuple.local.ip());
         }
@@ -241,6 +246,8 @@ impl Digest {
             label: label.clone(),
             counts: <_>::default(),
             fin_wait2_orphans: 0,
+            connections: 0,
+            within_host: 0,
             range: (32_768, 60_999),
             addresses: <_>::default(),
         });
@@ -250,6 +257,12 @@ impl Digest {
     /// Label of a namespace.
     pub(crate) fn label(&self, netns: Netns) -> &Arc<str> {
         &self.spaces[usize::from(netns)].label
+    }
+
+    /// Whether most connections of a namespace have both ends in it.
+    pub(crate) fn is_mostly_within_host(&self, label: &str) -> bool {
+        let space = self.spaces.iter().find(|space| &*space.label == label);
+        space.is_some_and(|space| space.within_host * 2 > space.connections)
     }
 
     /// Sockets in a state, of all namespaces.

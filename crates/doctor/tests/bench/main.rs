@@ -464,6 +464,32 @@ fn resets() {
         first(&two(&count(0), &count(20)), code, Responsible::LocalProgram);
         silent(&two(&count(0), &count(1)));
     }
+    let aborted = |count: i64, opened: i64| {
+        let mut world = World::new();
+        world.count("TCPAbortOnClose", count);
+        world.mib("OutRsts", count);
+        world.mib("PassiveOpens", opened);
+        world
+    };
+    // One in a hundred gives up: a word, no more. So is a program that ends at once.
+    silent(&two(&aborted(0, 0), &aborted(20, 2000)));
+    first(&two(&aborted(0, 0), &aborted(20, 100)), "reset-unread-data", Responsible::LocalProgram);
+    silent(&two(&aborted(0, 0), &aborted(20, 0).pulse(&aborted(0, 0)).pulse(&aborted(20, 0))));
+    let goes_on = aborted(20, 0).pulse(&aborted(8, 0)).pulse(&aborted(15, 0));
+    first(&two(&aborted(0, 0), &goes_on), "reset-unread-data", Responsible::LocalProgram);
+    // Data meets connections that no program has any more: no counter but the peers' own.
+    let late = |count: i64, is_here: bool| {
+        let mut world = World::new();
+        world.mib("OutRsts", count);
+        world.mib("EstabResets", count);
+        if is_here {
+            world.add(State::Established, "127.0.0.1:80", "127.0.0.1:4000");
+            world.add(State::Established, "127.0.0.1:4000", "127.0.0.1:80");
+        }
+        world
+    };
+    first(&two(&late(0, true), &late(20, true)), "reset-after-close", Responsible::LocalProgram);
+    first(&two(&late(0, false), &late(20, false)), "refused-connections", Responsible::Configuration);
     let sent = |count: i64| {
         let mut world = World::new();
         world.mib("OutRsts", count);
@@ -471,6 +497,8 @@ fn resets() {
     };
     first(&two(&sent(0), &sent(20)), "refused-connections", Responsible::Configuration);
     silent(&two(&sent(0), &sent(2)));
+    // A scanner now and then.
+    silent(&two(&sent(0), &sent(5)));
     // Resets that answer what was on its way to connections that were reset, or that skipped TIME_WAIT.
     for counter in ["TCPAbortOnMemory", "TCPTimeWaitOverflow"] {
         let mut before = sent(0);

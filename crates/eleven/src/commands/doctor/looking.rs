@@ -4,16 +4,17 @@ use std::fs::File;
 use std::io::{IsTerminal, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use eleven_doctor::{Case, Digest, Finding, Look, Severity, judge};
-use eleven_linux::namespace::{NamespaceChoice, NamespaceHandle};
-use eleven_linux::proc::process;
+use eleven_linux::namespace::{self, NamespaceChoice, NamespaceHandle};
+use eleven_linux::proc::{counters, process};
 use eleven_linux::sock_diag::Extensions;
 use eleven_linux::{ReadError, Taking};
-use eleven_snapshot::{Snapshot, Socket};
+use eleven_snapshot::{Counters, Snapshot, Socket};
 
 use super::Looks;
 use crate::cli::Global;
@@ -24,14 +25,28 @@ pub(super) fn two_looks(global: &Global, apart: Duration) -> Result<Looks, ReadE
     if apart.is_zero() {
         return Ok(Looks { before: None, after: first });
     }
-    wait(apart);
-    let after = now(global, Some(&first))?;
+    let after = again(global, &first, apart)?;
     Ok(Looks { before: Some(first), after })
 }
 
+/// Waits, reads the counters now and then meanwhile, and looks again.
+pub(super) fn again(global: &Global, before: &Look, apart: Duration) -> Result<Look, ReadError> {
+    let pulses = wait(&namespace::open(&global.netns)?.0, apart);
+    let mut after = now(global, Some(before))?;
+    after.pulses = pulses;
+    Ok(after)
+}
+
+/// Times the counters are read while waiting.
+const PULSES: u32 = 4;
+/// Namespaces they are read in: each costs a thread that enters it.
+const PULSING: usize = 64;
+
 /// Waits, and says so on a terminal.
-pub(super) fn wait(apart: Duration) {
-    let end = Instant::now() + apart;
+fn wait(namespaces: &[NamespaceHandle], apart: Duration) -> Vec<Vec<(Arc<str>, Counters)>> {
+    let start = Instant::now();
+    let end = start + apart;
+    let mut pulses = Vec::new();
     let mut error = std::io::stderr();
     let shows = error.is_terminal();
     loop {
@@ -45,10 +60,26 @@ pub(super) fn wait(apart: Duration) {
             let _ = error.flush();
         }
         if left.is_zero() {
-            return;
+            return pulses;
         }
-        thread::sleep(left.min(Duration::from_millis(if shows { 250 } else { 60_000 })));
+        let taken = pulses.len() as u32;
+        let next = apart / (PULSES + 1) * (taken + 1);
+        if taken < PULSES && start.elapsed() >= next {
+            pulses.push(pulse(namespaces));
+            continue;
+        }
+        let rest = if taken < PULSES { next.saturating_sub(start.elapsed()) } else { left };
+        thread::sleep(if shows { rest.min(Duration::from_millis(250)) } else { rest });
     }
+}
+
+/// The counters as they stand.
+fn pulse(namespaces: &[NamespaceHandle]) -> Vec<(Arc<str>, Counters)> {
+    let read = |handle: &NamespaceHandle| {
+        // A namespace that has gone meanwhile has no counters any more.
+        Some((handle.namespace.label.clone(), handle.run(counters::read).ok()?))
+    };
+    namespaces.iter().take(PULSING).filter_map(read).collect()
 }
 
 /// A look at this moment; one that follows another also looks for what that one suspects.
@@ -101,6 +132,7 @@ fn look(
         own_namespace: own(),
         notes: tail.notes,
         namespaces,
+        pulses: Vec::new(),
         processes: tail.processes,
         details: Vec::new(),
         digest,
@@ -167,6 +199,7 @@ fn look_at(snapshot: &Snapshot, before: Option<&Digest>) -> Look {
         own_namespace: snapshot.namespaces.first().map(|state| state.namespace.inode),
         notes: snapshot.notes.clone(),
         namespaces: snapshot.namespaces.clone(),
+        pulses: Vec::new(),
         processes: snapshot.processes.clone(),
         details: Vec::new(),
         digest,

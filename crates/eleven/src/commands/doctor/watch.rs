@@ -33,8 +33,7 @@ pub(super) fn run(global: &Global, args: &DoctorArgs, chosen: &Chosen) -> anyhow
     let mut known: Vec<Finding> = Vec::new();
     let mut is_first = true;
     loop {
-        looking::wait(args.during.max(SHORTEST));
-        let after = looking::now(global, Some(&before))?;
+        let after = looking::again(global, &before, args.during.max(SHORTEST))?;
         let (found, _) = judge(&Case::new(Some(&before), &after), |rule| chosen.has(rule));
         for finding in &found {
             let old = known.iter().find(|old| identity(old) == identity(finding));
