@@ -1,7 +1,8 @@
 //! Connections of one client to one local port: who reconnects leaves dead ones behind.
 //!
 //! A host has too many clients to keep a record of each. The first look names those to whom data
-//! is repeated in vain, which are few; the second counts all that these have open.
+//! is repeated in vain, which are few, and some of those that have a silent connection; the second
+//! counts all that these have open.
 
 use std::net::IpAddr;
 
@@ -12,6 +13,8 @@ use super::{Map, Netns, Tuple};
 
 /// Clients kept.
 const KEPT: usize = 20_000;
+/// Of those, how many for their silence alone.
+const KEPT_SILENT: usize = 10_000;
 /// Silence that counts.
 const SILENT_MS: u64 = 60_000;
 
@@ -23,6 +26,9 @@ pub(crate) struct Client {
     /// Our data to it is repeated without an answer.
     pub(crate) unanswered: u64,
     pub(crate) close_wait: u64,
+    /// Whether the newest one, which has the highest inode number, is none of the dead.
+    pub(crate) newest_lives: bool,
+    newest_inode: u64,
     pub(crate) holder: Option<(u32, std::sync::Arc<str>)>,
 }
 
@@ -46,16 +52,19 @@ impl Clients {
     }
 
     pub(super) fn add(&mut self, netns: Netns, tuple: Tuple, socket: &Socket, idle_ms: Option<u64>) {
-        let is_unanswered =
-            socket.timer.is_some_and(|timer| timer.kind == TimerKind::Retransmit && timer.retransmits > 1);
-        if self.all.is_empty() && !is_unanswered {
+        let is_unanswered = socket.timer.is_some_and(|timer| {
+            matches!(timer.kind, TimerKind::Retransmit | TimerKind::Keepalive) && timer.retransmits > 1
+        });
+        let is_silent = idle_ms.is_some_and(|idle| idle >= SILENT_MS);
+        let has_room = self.all.len() < if is_unanswered { KEPT } else { KEPT_SILENT };
+        let begins = (is_unanswered || is_silent) && has_room;
+        if self.all.is_empty() && !begins {
             return;
         }
         let key = (netns, tuple.local.port(), tuple.remote.ip());
-        let has_room = self.all.len() < KEPT;
         let client = match self.all.get_mut(&key) {
             Some(client) => client,
-            None if is_unanswered && has_room => self.all.entry(key).or_default(),
+            None if begins => self.all.entry(key).or_default(),
             None => return,
         };
         client.count += 1;
@@ -63,8 +72,12 @@ impl Clients {
             client.close_wait += 1;
         } else if is_unanswered {
             client.unanswered += 1;
-        } else if idle_ms.is_some_and(|idle| idle >= SILENT_MS) {
+        } else if is_silent {
             client.silent += 1;
+        }
+        if let Some(inode) = socket.inode.filter(|inode| *inode >= client.newest_inode) {
+            client.newest_inode = inode;
+            client.newest_lives = socket.state == State::Established && !is_unanswered && !is_silent;
         }
         if client.holder.is_none() {
             client.holder = socket.owners.first().map(|owner| (owner.pid, owner.process.clone()));

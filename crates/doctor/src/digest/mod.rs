@@ -13,6 +13,7 @@ mod paths;
 mod ports;
 mod served;
 mod suspects;
+mod unwatched;
 
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
@@ -29,6 +30,7 @@ pub(crate) use pairs::is_within_host;
 pub(crate) use paths::Path;
 pub(crate) use ports::Group;
 pub(crate) use suspects::{Kind, Sample};
+pub(crate) use unwatched::Unwatched;
 
 /// Tables keyed by what strangers send: the hash is seeded.
 pub(crate) type Map<K, V> = HashMap<K, V, RandomState>;
@@ -98,6 +100,7 @@ pub struct Digest {
     pub(crate) served: served::Served,
     pub(crate) paths: paths::Paths,
     pub(crate) clients: clients::Clients,
+    pub(crate) unwatched: unwatched::AllUnwatched,
     pub(crate) pairs: pairs::Pairs,
     /// Connections whose other end was asked for, as that end has it.
     pub(crate) mirrors: Map<Tuple, Sample>,
@@ -121,6 +124,7 @@ impl Digest {
             served: <_>::default(),
             paths: <_>::default(),
             clients: <_>::default(),
+            unwatched: <_>::default(),
             pairs: <_>::default(),
             mirrors: <_>::default(),
             wanted_mirrors: <_>::default(),
@@ -225,6 +229,9 @@ impl Digest {
         if is_served && matches!(socket.state, State::Established | State::CloseWait) {
             self.served.add(netns, tuple.local.port(), socket, idle_ms);
             self.clients.add(netns, tuple, socket, idle_ms);
+        }
+        if is_outgoing && socket.state == State::Established {
+            self.unwatched.add(netns, tuple, socket, idle_ms);
         }
         self.suspects.add(netns, tuple, socket, idle_ms);
         self.pairs.add(netns, tuple, socket, idle_ms);

@@ -19,7 +19,7 @@ pub(crate) enum Kind {
     FinWait2,
     /// In FIN_WAIT1, CLOSING or LAST_ACK.
     Closing,
-    /// Data is repeated without an answer.
+    /// Data is repeated without an answer, or keepalive probes.
     Unanswered,
     /// Data waits to be read.
     Unread,
@@ -170,6 +170,10 @@ fn kinds(socket: &Socket) -> u8 {
                 kinds |= Kind::Unanswered.bit();
             }
             Some(timer) if timer.kind == TimerKind::Persist => kinds |= Kind::Unsent.bit(),
+            // Probes of keepalive: only those without an answer are counted.
+            Some(timer) if timer.kind == TimerKind::Keepalive && timer.retransmits > 0 => {
+                kinds |= Kind::Unanswered.bit();
+            }
             _ => {}
         }
         if send >= UNSENT {

@@ -3,7 +3,7 @@
 use eleven_snapshot::TimerKind;
 use eleven_tcp::State;
 
-use crate::digest::{Kind, Netns, Sample, Tuple};
+use crate::digest::{Kind, Netns, Sample, Tuple, Unwatched, is_within_host};
 use crate::rule::seen;
 use crate::{
     Case, Confidence, Finding, Judgement, Missing, Need, Responsible, Rule, Severity, Subject, Value,
@@ -14,6 +14,8 @@ pub(super) const PEER: Rule =
 
 /// Reported one by one; the rest is counted.
 const SHOWN: usize = 20;
+/// Programs with idle connections that are worth a word.
+const UNWATCHED_SHOWN: usize = 3;
 
 /// Whether a peer is silent for good: repeats go unanswered, and it has sent nothing meanwhile.
 pub(super) fn is_silent(case: &Case<'_>, sample: &Sample, before: Option<&Sample>) -> bool {
@@ -36,6 +38,10 @@ fn judge(case: &Case<'_>) -> Judgement {
     let mut unanswered = 0_u64;
     for (sample, before) in case.suspects(Kind::Unanswered) {
         unanswered += 1;
+        if sample.timer == Some(TimerKind::Keepalive) {
+            findings.extend(probing(case, sample, before));
+            continue;
+        }
         if !is_silent(case, sample, before) || super::path::is_black_hole(case, sample, before) {
             continue;
         }
@@ -49,6 +55,7 @@ fn judge(case: &Case<'_>) -> Judgement {
     let alone = alone(case);
     let missing_ends = alone.iter().map(|group| group.len() as u64).sum::<u64>();
     findings.extend(alone.iter().map(|group| idle(case, group)));
+    findings.extend(unwatched(case));
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     let all = findings.len() as u64;
     findings.truncate(SHOWN);
@@ -108,6 +115,79 @@ fn repeating(case: &Case<'_>, sample: &Sample) -> Finding {
         finding = finding.unsure(Confidence::Likely, &[Missing::OtherEnd]);
     }
     advised(case, sample.netns, &only(sample), finding)
+}
+
+/// Keepalive probes that nobody answers.
+fn probing(case: &Case<'_>, sample: &Sample, before: Option<&Sample>) -> Option<Finding> {
+    let heard =
+        before.is_some_and(|before| before.segments_in.zip(sample.segments_in).is_some_and(|(a, b)| b > a));
+    // Where the other end has to be here, it is known whether it is.
+    if heard || is_within_host(sample.tuple) {
+        return None;
+    }
+    let repeats = u64::from(sample.repeats);
+    // A single probe may be lost, and the next one comes in more than a minute as a rule.
+    let severity = match (repeats, before) {
+        (2.., _) => Severity::Warning,
+        (_, Some(_)) => Severity::Info,
+        (_, None) => return None,
+    };
+    let interval_ms =
+        case.sysctl(sample.netns, "net.ipv4.tcp_keepalive_intvl").map(|s| s.saturating_mul(1000));
+    let probes = case.sysctl(sample.netns, "net.ipv4.tcp_keepalive_probes");
+    // What the program set for this socket is not known; with the sysctls it ends then.
+    let left = interval_ms.zip(probes).and_then(|(interval, probes)| {
+        let more = probes.checked_sub(repeats)?;
+        Some(more.saturating_mul(interval).saturating_add(sample.expires_ms))
+    });
+    let finding = Finding::new(PEER.code, severity, Responsible::Peer)
+        .variant("probing")
+        .about(subject(case, sample))
+        .count(1)
+        .number("unanswered_probes", repeats, "probes")
+        .maybe("silent", sample.silent_ms.map(Value::Ms))
+        .with("next_probe", Value::Ms(sample.expires_ms))
+        .maybe("keepalive_probes", probes)
+        .maybe("gives_up", left.map(Value::Ms))
+        .unsure(Confidence::Likely, &[Missing::OtherEnd]);
+    Some(advised(case, sample.netns, &only(sample), finding))
+}
+
+/// Outgoing connections that are idle without keepalive: nothing tells one whose peer is gone from one whose peer has
+/// nothing to say.
+fn unwatched(case: &Case<'_>) -> Vec<Finding> {
+    let mut all: Vec<_> = case.after.digest.unwatched.0.iter().collect();
+    all.retain(|(_, held)| held.longest_ms >= case.thresholds.idle_ms);
+    all.sort_by_key(|(key, held)| (std::cmp::Reverse(held.count), **key));
+    all.truncate(UNWATCHED_SHOWN);
+    let one = |((netns, pid), held): (&(Netns, Option<u32>), &Unwatched)| {
+        let subject = Subject {
+            local: (held.count == 1).then(|| held.longest.local.to_string()),
+            remote: held.remote.map(|remote| remote.to_string()),
+            state: Some(State::Established.as_str()),
+            ..case.subject(*netns, pid.zip(held.process.clone()))
+        };
+        let of_whom = pid.map_or_else(String::new, |pid| format!(" and pid {pid}"));
+        let finding = Finding::new(PEER.code, Severity::Info, Responsible::LocalProgram)
+            .variant("unwatched")
+            .about(subject)
+            .count(held.count)
+            .number("unwatched", held.count, "connections")
+            .with("idle", Value::Ms(held.longest_ms))
+            .with("longest_peer", held.longest.remote)
+            .maybe(
+                "keepalive_time",
+                case.sysctl(*netns, "net.ipv4.tcp_keepalive_time").map(|s| Value::Ms(s.saturating_mul(1000))),
+            )
+            .unsure(Confidence::Possible, &[Missing::OtherEnd]);
+        let list = format!("eleven keepalive 'state established{of_whom}'");
+        finding.fix("watch-peer", case.command(*netns, &list), true).see(&[
+            "RFC 1122 §4.2.3.6",
+            "tcp(7) TCP_KEEPIDLE",
+            "eleven explain net.ipv4.tcp_keepalive_time",
+        ])
+    };
+    all.into_iter().map(one).collect()
 }
 
 /// Ends without another end, by program and peer. Those that repeat data are told one by one.

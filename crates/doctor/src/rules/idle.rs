@@ -25,10 +25,10 @@ fn judge_keepalive(case: &Case<'_>) -> Judgement {
     let mut unwatched = 0;
     for ((netns, number), port) in served {
         unwatched += port.unwatched;
-        if port.unwatched < limits.idle_many || port.longest_ms < limits.idle_ms {
+        if port.unwatched == 0 || port.longest_ms < limits.idle_ms {
             continue;
         }
-        let beyond = port.longest_ms >= limits.idle_beyond_keepalive_ms;
+        let beyond = port.longest_ms >= limits.idle_beyond_keepalive_ms && port.unwatched >= limits.idle_many;
         let severity = if beyond { Severity::Warning } else { Severity::Info };
         let listener =
             case.after.digest.listeners.all.iter().find(|l| l.netns == *netns && l.at.port() == *number);
@@ -78,26 +78,35 @@ fn judge_heartbeat(case: &Case<'_>) -> Judgement {
     for ((netns, port, remote), client) in clients {
         most = most.max(client.count);
         let proven = client.unanswered + client.close_wait;
-        // One alive, the others dead; silence alone is a browser's habit.
-        if client.count < case.thresholds.reconnects
-            || client.dead() + 1 < client.count
-            || client.dead() >= client.count
-            || client.unanswered == 0
-            || proven * 2 < client.dead()
-        {
+        let one_lives = client.dead() + 1 == client.count;
+        let is_proven = client.count >= case.thresholds.reconnects
+            && client.unanswered > 0
+            && proven * 2 >= client.dead();
+        // Silence alone is the habit of a pool too, which goes on with its oldest connection.
+        let looks_like_it = case.before.is_some() && client.newest_lives;
+        if !one_lives || client.count < 2 || !(is_proven || looks_like_it) {
             continue;
         }
         if findings.len() == SHOWN {
             break;
         }
+        let (severity, confidence) = if is_proven {
+            (Severity::Warning, Confidence::Likely)
+        } else {
+            (Severity::Info, Confidence::Possible)
+        };
         let subject = Subject {
             local: Some(format!("*:{port}")),
             remote: Some(remote.to_string()),
             state: Some("ESTABLISHED"),
             ..case.subject(*netns, client.holder.clone())
         };
+        let mut finding = Finding::new(HEARTBEAT.code, severity, Responsible::LocalProgram);
+        if !is_proven {
+            finding = finding.variant("silent");
+        }
         findings.push(
-            Finding::new(HEARTBEAT.code, Severity::Warning, Responsible::LocalProgram)
+            finding
                 .about(subject)
                 .count(client.count)
                 .number("connections", client.count, "connections")
@@ -106,7 +115,7 @@ fn judge_heartbeat(case: &Case<'_>) -> Judgement {
                 .number("close_wait", client.close_wait, "connections")
                 .number("silent_connections", client.silent, "connections")
                 .with("port", *port)
-                .unsure(Confidence::Likely, &[Missing::OtherEnd])
+                .unsure(confidence, &[Missing::OtherEnd])
                 .fix(
                     "server-heartbeat",
                     case.command(*netns, &format!("eleven list 'sport = :{port} and dst {remote}'")),

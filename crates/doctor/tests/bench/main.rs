@@ -332,6 +332,53 @@ fn an_end_without_another() {
 }
 
 #[test]
+fn keepalive_that_nobody_answers() {
+    let probing = |probes: u8, segs_in: u64| {
+        let mut world = World::new();
+        let socket = world.add(State::Established, "10.0.0.1:40000", "10.0.7.7:443");
+        own(socket, 3, 8);
+        timer(socket, TimerKind::Keepalive, probes);
+        socket.tcp_info = Some(info(&[("last_ack_recv", 90_000), ("segs_in", segs_in)]));
+        world
+    };
+    let findings = two(&probing(2, 70), &probing(3, 70));
+    let finding = first(&findings, "half-open-peer", Responsible::Peer);
+    assert_eq!((finding.variant, finding.severity), (Some("probing"), Severity::Warning));
+    // Six more probes at 75 s, and a second to the next.
+    let left = finding.evidence.iter().find(|evidence| evidence.key == "gives_up");
+    assert!(format!("{left:?}").contains("451000"), "{left:?}");
+    // One lost probe; and answers.
+    silent(&still(&probing(1, 70)));
+    assert_eq!(two(&probing(2, 70), &probing(1, 71)), []);
+    assert_eq!(still(&probing(0, 70)), []);
+}
+
+#[test]
+fn outgoing_connections_that_nothing_watches() {
+    let idle = |count: u32, idle_ms: u64, keepalive: bool| {
+        let mut world = World::new();
+        for port in 0..count {
+            let socket =
+                world.add(State::Established, &format!("10.0.0.1:{}", 40_000 + port), "10.0.7.7:5432");
+            own(socket, 3, port);
+            if keepalive {
+                timer(socket, TimerKind::Keepalive, 0);
+            }
+            socket.tcp_info = Some(info(&[("last_data_sent", idle_ms), ("last_data_recv", idle_ms)]));
+        }
+        world
+    };
+    // Worth one word, however many they are.
+    let findings = still(&idle(300, 90_000, false));
+    silent(&findings);
+    assert_eq!(findings.len(), 1);
+    let finding = first(&findings, "half-open-peer", Responsible::LocalProgram);
+    assert_eq!((finding.count, finding.subject.remote.as_deref()), (300, Some("10.0.7.7:5432")));
+    assert_eq!(still(&idle(300, 90_000, true)), []);
+    assert_eq!(still(&idle(300, 30_000, false)), []);
+}
+
+#[test]
 fn large_segments_vanish() {
     let hole = |acked: u64| {
         let mut world = World::new();
@@ -656,6 +703,19 @@ fn a_client_that_comes_again() {
     let findings = still(&client(3, 1));
     let finding = first(&findings, "heartbeat-reconnect", Responsible::LocalProgram);
     assert_eq!((finding.subject.remote.as_deref(), finding.count), (Some("10.0.7.7"), 4));
+    // The old ones are only silent, and the newest talks: maybe. A pool goes on with its oldest, a browser with several.
+    let silent_but = |alive: &[u32]| {
+        let mut world = client(0, 4);
+        for (index, socket) in world.sockets.iter_mut().skip(1).enumerate() {
+            let idle_ms = if alive.contains(&(index as u32)) { 100 } else { 90_000 };
+            socket.tcp_info = Some(info(&[("last_data_sent", idle_ms), ("last_data_recv", idle_ms)]));
+        }
+        let findings = still(&world);
+        silent(&findings);
+        findings.iter().any(|finding| finding.code == "heartbeat-reconnect")
+    };
+    assert!(silent_but(&[3]));
+    assert!(!silent_but(&[0]) && !silent_but(&[2, 3]) && !silent_but(&[]));
     // Several that are all alive, and a path that loses.
     silent(&still(&client(0, 6)));
     silent(&still(&client(2, 4)));

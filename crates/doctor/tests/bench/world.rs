@@ -34,6 +34,8 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("net.ipv4.ip_local_reserved_ports", ""),
     ("net.ipv4.tcp_abort_on_overflow", "0"),
     ("net.ipv4.tcp_fin_timeout", "60"),
+    ("net.ipv4.tcp_keepalive_intvl", "75"),
+    ("net.ipv4.tcp_keepalive_probes", "9"),
     ("net.ipv4.tcp_keepalive_time", "7200"),
     ("net.ipv4.tcp_max_orphans", "65536"),
     ("net.ipv4.tcp_max_syn_backlog", "1024"),

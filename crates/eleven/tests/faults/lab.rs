@@ -48,15 +48,15 @@ const MORE: &[More] = &[
     ("fin-wait2-timeout", "peer", PEER, &[]),
     ("orphan", "network", PEER, &[]),
     ("last-ack-lost", "network", PEER, &[]),
-    ("half-open", "peer", PEER, &[]),
-    ("half-open-keepalive", "peer", PEER, &[]),
+    ("half-open", "local-program", PEER, &[]),
+    ("half-open-keepalive", "local-program", PEER, &[]),
     ("half-open-user-timeout", "peer", PEER, &[]),
     ("keepalive-unanswered", "peer", PEER, &[]),
-    ("keepalive-reset", "peer", PEER, &[]),
+    ("keepalive-reset", "local-program", PEER, &[]),
     ("idle-without-keepalive", "local-program", Who::Process, &[]),
-    ("heartbeat-client-restart", "peer", PEER, &[]),
-    ("heartbeat-server-restart", "peer", PEER, &[]),
-    ("heartbeat-peer-silent", "peer", PEER, &[]),
+    ("heartbeat-client-restart", "local-program", PEER, &[]),
+    ("heartbeat-server-restart", "local-program", PEER, &[]),
+    ("heartbeat-peer-silent", "local-program", PEER, &[]),
     ("zero-window", "peer", PEER, &[]),
     ("persist", "peer", PEER, &[]),
     ("fin-wait1-zero-window", "peer", PEER, &[]),
@@ -71,7 +71,17 @@ const MORE: &[More] = &[
 /// Idle connections are told from busy ones by a minute of silence.
 const IDLE: Duration = Duration::from_secs(62);
 /// Scenarios that are about silence.
-const IDLE_FOR_LONG: &[&str] = &["idle-without-keepalive", "idle-with-keepalive"];
+const IDLE_FOR_LONG: &[&str] = &[
+    "idle-without-keepalive",
+    "idle-with-keepalive",
+    // What is left of these is an idle connection whose peer is gone.
+    "half-open",
+    "half-open-keepalive",
+    "keepalive-reset",
+    "heartbeat-server-restart",
+    "heartbeat-client-restart",
+    "heartbeat-peer-silent",
+];
 
 /// All of them.
 pub(crate) fn rows() -> Vec<Row> {
