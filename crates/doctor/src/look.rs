@@ -51,7 +51,7 @@ impl Look {
     pub fn wants_detail(&self) -> Vec<u32> {
         let waiting = self.digest.listeners.all.iter().filter(|listener| listener.queue > Some(0));
         let mut wanted: Vec<u32> =
-            waiting.filter_map(|listener| listener.owners.first()).map(|owner| owner.pid).collect();
+            waiting.flat_map(|listener| &listener.owners).map(|owner| owner.pid).collect();
         let mut leaking: Vec<_> =
             self.digest.holders.0.iter().filter(|(_, holding)| holding.count > 1).collect();
         leaking.sort_by_key(|(_, holding)| std::cmp::Reverse(holding.count));

@@ -1,6 +1,6 @@
 //! `accept-queue-overflow`: connections are complete, and no program takes them.
 
-use crate::digest::{Kind, Listener};
+use crate::digest::{Kind, Listener, Sample};
 use crate::rule::seen;
 use crate::rules::threads;
 use crate::{Case, Confidence, Finding, Judgement, Missing, Need, Responsible, Rule, Severity, Subject};
@@ -33,7 +33,11 @@ fn judge(case: &Case<'_>) -> Judgement {
             (false, true) => {
                 let standing = standing.unwrap_or(0);
                 let waits = finding(case, listener).number("standing_queue", standing, "connections");
-                findings.push(milder(waits.variant("waiting")));
+                let is_stopped = waits.variant == Some("stopped");
+                // Clients that have asked and wait for an answer are let down already.
+                let asking = waiting(case, listener).filter(|sample| sample.recv_queue > 0).count() as u64;
+                let waits = waits.variant("waiting").number("asking", asking, "connections");
+                findings.push(if asking > 0 || is_stopped { warning(waits) } else { milder(waits) });
             }
             (false, false) => {}
         }
@@ -72,13 +76,24 @@ fn earlier<'a>(case: &Case<'a>, listener: &Listener) -> Option<&'a Listener> {
     })
 }
 
-/// Connections that nobody has accepted from one look to the next; `None` where there are no two looks.
+/// How many connections nobody has accepted from one look to the next; `None` where there are no
+/// two looks.
 fn standing(case: &Case<'_>, listener: &Listener) -> Option<u64> {
     case.before?;
-    let waits = case.suspects(Kind::NotAccepted).filter(|(sample, before)| {
-        before.is_some() && sample.netns == listener.netns && listener.takes(sample.tuple.local)
-    });
-    Some(waits.count() as u64)
+    Some(waiting(case, listener).count() as u64)
+}
+
+fn waiting<'a>(case: &Case<'a>, listener: &Listener) -> impl Iterator<Item = &'a Sample> {
+    case.suspects(Kind::NotAccepted)
+        .filter(|(sample, before)| {
+            before.is_some() && sample.netns == listener.netns && listener.takes(sample.tuple.local)
+        })
+        .map(|(sample, _)| sample)
+}
+
+/// Nobody was turned away yet.
+fn warning(finding: Finding) -> Finding {
+    Finding { severity: Severity::Warning, ..finding }
 }
 
 /// Nothing has failed.
@@ -94,7 +109,7 @@ fn finding(case: &Case<'_>, listener: &Listener) -> Finding {
     let somaxconn = case.sysctl(listener.netns, "net.core.somaxconn");
     let (queue, limit) = (u64::from(listener.queue.unwrap_or(0)), u64::from(listener.limit.unwrap_or(0)));
     let severity = if overflows > Some(0) { Severity::Critical } else { Severity::Warning };
-    let owner = listener.owners.first();
+    let owner = threads::acceptor(case, listener);
     let detail = owner.and_then(|owner| case.after.detail(owner.pid));
     // The limit is min(backlog of listen(), somaxconn), taken at listen().
     let is_sysctls = somaxconn.is_some_and(|somaxconn| limit >= somaxconn);

@@ -3,8 +3,9 @@
 use eleven_snapshot::TimerKind;
 use eleven_tcp::State;
 
-use crate::digest::{Kind, Netns, Sample, Tuple, Unwatched, is_within_host};
+use crate::digest::{Kind, Netns, Sample, Unwatched, is_within_host};
 use crate::rule::seen;
+use crate::rules::group;
 use crate::{
     Case, Confidence, Finding, Judgement, Missing, Need, Responsible, Rule, Severity, Subject, Value,
 };
@@ -19,7 +20,7 @@ const UNWATCHED_SHOWN: usize = 3;
 
 /// Whether a peer is silent for good: repeats go unanswered, and it has sent nothing meanwhile.
 pub(super) fn is_silent(case: &Case<'_>, sample: &Sample, before: Option<&Sample>) -> bool {
-    let repeats = u64::from(sample.repeats).max(sample.backoff.unwrap_or(0));
+    let repeats = repeats(sample);
     // Probes of a window are answered, or not sent at all.
     let is_probing = sample.timer == Some(TimerKind::Persist);
     if is_probing || repeats < u64::from(case.thresholds.unanswered_repeats) {
@@ -35,6 +36,7 @@ pub(super) fn is_silent(case: &Case<'_>, sample: &Sample, before: Option<&Sample
 
 fn judge(case: &Case<'_>) -> Judgement {
     let mut findings = Vec::new();
+    let mut silent = Vec::new();
     let mut unanswered = 0_u64;
     for (sample, before) in case.suspects(Kind::Unanswered) {
         unanswered += 1;
@@ -50,8 +52,11 @@ fn judge(case: &Case<'_>) -> Judgement {
         if here.is_local(sample.tuple.remote.ip()) && here.listeners.full_at(sample.tuple.remote).is_some() {
             continue;
         }
-        findings.push(repeating(case, sample));
+        silent.push(sample);
     }
+    silent.sort_by_key(|sample| std::cmp::Reverse(repeats(sample)));
+    let groups = group::by_peer(case, silent, |sample| sample);
+    findings.extend(groups.iter().map(|group| repeating(case, group)));
     let alone = alone(case);
     let missing_ends = alone.iter().map(|group| group.len() as u64).sum::<u64>();
     findings.extend(alone.iter().map(|group| idle(case, group)));
@@ -89,32 +94,35 @@ fn advised(case: &Case<'_>, netns: Netns, these: &str, finding: Finding) -> Find
         ])
 }
 
-/// The filter that chooses one connection.
-fn only(sample: &Sample) -> String {
-    let Tuple { local, remote } = sample.tuple;
-    format!("sport = :{} and dst {} and dport = :{}", local.port(), remote.ip(), remote.port())
-}
-
-fn repeating(case: &Case<'_>, sample: &Sample) -> Finding {
-    let retries2 = case.sysctl(sample.netns, "net.ipv4.tcp_retries2");
-    let repeats = u64::from(sample.repeats).max(sample.backoff.unwrap_or(0));
-    let left = retries2.and_then(|retries| left_ms(retries, sample));
-    let gone = case.mirror_is_missing(sample);
+fn repeating(case: &Case<'_>, group: &[&Sample]) -> Finding {
+    let worst = group[0];
+    let retries2 = case.sysctl(worst.netns, "net.ipv4.tcp_retries2");
+    let left = retries2.and_then(|retries| left_ms(retries, worst));
+    let gone = group.iter().all(|sample| case.mirror_is_missing(sample));
     let mut finding = Finding::new(PEER.code, Severity::Warning, Responsible::Peer)
-        .about(subject(case, sample))
-        .count(1)
-        .number("repeats", repeats, "segments")
-        .number("send_queue", u64::from(sample.send_queue), "bytes")
-        .maybe("silent", sample.silent_ms.map(Value::Ms))
-        .number("next_repeat_ms", sample.expires_ms, "ms")
+        .about(group::subject(case, group.iter().copied()))
+        .count(group.len() as u64)
+        .number("connections", group.len() as u64, "connections")
+        .number("repeats", repeats(worst), "segments")
+        .number("send_queue", group.iter().map(|sample| u64::from(sample.send_queue)).sum(), "bytes")
+        .maybe("silent", worst.silent_ms.map(Value::Ms))
+        .number("next_repeat_ms", worst.expires_ms, "ms")
         .maybe("retries", retries2)
         .maybe("gives_up", left.map(Value::Ms));
     if gone {
         finding = finding.variant("missing");
     } else {
         finding = finding.unsure(Confidence::Likely, &[Missing::OtherEnd]);
+        if group.len() > 1 {
+            finding = finding.variant("many");
+        }
     }
-    advised(case, sample.netns, &only(sample), finding)
+    advised(case, worst.netns, &group::these(group), finding)
+}
+
+/// How often a segment has been repeated.
+fn repeats(sample: &Sample) -> u64 {
+    u64::from(sample.repeats).max(sample.backoff.unwrap_or(0))
 }
 
 /// Keepalive probes that nobody answers.
@@ -150,7 +158,7 @@ fn probing(case: &Case<'_>, sample: &Sample, before: Option<&Sample>) -> Option<
         .maybe("keepalive_probes", probes)
         .maybe("gives_up", left.map(Value::Ms))
         .unsure(Confidence::Likely, &[Missing::OtherEnd]);
-    Some(advised(case, sample.netns, &only(sample), finding))
+    Some(advised(case, sample.netns, &group::these(&[sample]), finding))
 }
 
 /// Outgoing connections that are idle without keepalive: nothing tells one whose peer is gone from one whose peer has
@@ -190,44 +198,24 @@ fn unwatched(case: &Case<'_>) -> Vec<Finding> {
     all.into_iter().map(one).collect()
 }
 
-/// Ends without another end, by program and peer. Those that repeat data are told one by one.
+/// Ends without another end, by program and peer; not those that repeat data.
 fn alone<'a>(case: &Case<'a>) -> Vec<Vec<&'a Sample>> {
     let digest = &case.after.digest;
-    let mut groups: Vec<Vec<&Sample>> = Vec::new();
-    let of = |sample: &Sample| (sample.netns, sample.holder(), sample.tuple.remote.ip());
-    for sample in digest.pairs.alone() {
+    let alone = digest.pairs.alone().into_iter().filter(|sample| {
         // The kernel refuses the last ACK while the accept queue is full: the client's end alone
         // exists then, and the queue is the finding.
-        if sample.is_repeating() || digest.listeners.full_at(sample.tuple.remote).is_some() {
-            continue;
-        }
-        match groups.iter_mut().find(|group| of(group[0]) == of(sample)) {
-            Some(group) => group.push(sample),
-            None => groups.push(vec![sample]),
-        }
-    }
-    groups
+        !sample.is_repeating() && digest.listeners.full_at(sample.tuple.remote).is_none()
+    });
+    group::by_peer(case, alone, |sample| sample)
 }
 
 fn idle(case: &Case<'_>, group: &[&Sample]) -> Finding {
     let first = group[0];
-    let subject = if group.len() == 1 {
-        subject(case, first)
-    } else {
-        let one_local = group.iter().all(|sample| sample.tuple.local == first.tuple.local);
-        let one_remote = group.iter().all(|sample| sample.tuple.remote == first.tuple.remote);
-        let remote = first.tuple.remote;
-        Subject {
-            local: one_local.then(|| first.tuple.local.to_string()),
-            remote: Some(if one_remote { remote.to_string() } else { remote.ip().to_string() }),
-            ..subject(case, first)
-        }
-    };
     let watched = group.iter().filter(|sample| sample.timer == Some(TimerKind::Keepalive));
     let next_probe = watched.clone().map(|sample| sample.expires_ms).max();
     let mut finding = Finding::new(PEER.code, Severity::Warning, Responsible::LocalProgram)
         .variant("idle")
-        .about(subject)
+        .about(group::subject(case, group.iter().copied()))
         .count(group.len() as u64)
         .number("missing_ends", group.len() as u64, "connections")
         .number("watched", watched.count() as u64, "connections")
@@ -239,14 +227,7 @@ fn idle(case: &Case<'_>, group: &[&Sample]) -> Finding {
     if case.before.is_none() {
         finding = finding.unsure(Confidence::Likely, &[Missing::SecondLook]);
     }
-    let these = match (group, first.holder()) {
-        ([_], _) => only(first),
-        (_, Some((pid, _))) => {
-            format!("state established and dst {} and pid {pid}", first.tuple.remote.ip())
-        }
-        (_, None) => format!("state established and dst {}", first.tuple.remote.ip()),
-    };
-    advised(case, first.netns, &these, finding)
+    advised(case, first.netns, &group::these(group), finding)
 }
 
 /// When the kernel gives up: it allows as much time as `retries` doublings of the least timeout

@@ -456,10 +456,22 @@ fn nobody_reads() {
     };
     let findings = two(&unread(60_000, 100_000), &unread(64_000, 104_000));
     let finding = first(&findings, "local-reader-slow", Responsible::LocalProgram);
-    assert_eq!((finding.subject.pid, finding.count), (Some(3), 64_000));
+    assert_eq!((finding.subject.pid, finding.count), (Some(3), 1));
     // As much unread, but the program took a lot meanwhile.
     silent(&two(&unread(60_000, 100_000), &unread(64_000, 9_000_000)));
     silent(&two(&unread(0, 0), &unread(60_000, 60_000)));
+    // Ten of one client are one finding.
+    let mut ten = World::new();
+    ten.listen("10.0.0.1:443", 0, 8, 3);
+    for port in 0..10 {
+        let socket = ten.add(State::Established, "10.0.0.1:443", &format!("10.0.7.7:{}", 50_000 + port));
+        own(socket, 3, 8 + port);
+        socket.recv_queue = Some(6000);
+    }
+    let findings = still(&ten);
+    let finding = first(&findings, "local-reader-slow", Responsible::LocalProgram);
+    assert_eq!((findings.len(), finding.variant, finding.count), (1, Some("many"), 10));
+    assert_eq!(finding.subject.remote.as_deref(), Some("10.0.7.7"));
 
     let unsent = |acked: u64, probing: bool| {
         let mut world = World::new();
@@ -475,6 +487,11 @@ fn nobody_reads() {
         world
     };
     first(&still(&unsent(1000, true)), "peer-reader-slow", Responsible::Peer);
+    // The peer is here, and nobody has accepted it.
+    let mut here = unsent(1000, true);
+    here.listen("10.0.7.7:50000", 1, 8, 4);
+    not_accepted(here.add(State::Established, "10.0.7.7:50000", "10.0.0.1:443"));
+    assert_eq!(first(&still(&here), "peer-reader-slow", Responsible::Peer).variant, Some("not-accepted"));
     silent(&two(&unsent(1000, false), &unsent(900_000, false)));
     silent(&two(&unsent(1000, true), &unsent(900_000, true)));
 }
@@ -747,4 +764,12 @@ fn an_accept_queue_that_moves() {
     silent(&findings);
     assert_eq!(first(&findings, "accept-queue-overflow", Responsible::LocalProgram).variant, Some("waiting"));
     assert_eq!(two(&waiting(10, 100, 0), &waiting(10, 100, 40)), []);
+    // They have asked already, and wait for an answer.
+    let mut asking = waiting(10, 100, 0);
+    asking.sockets.iter_mut().for_each(|socket| socket.recv_queue = Some(90));
+    let findings = still(&asking);
+    assert_eq!(
+        first(&findings, "accept-queue-overflow", Responsible::LocalProgram).severity,
+        Severity::Warning
+    );
 }
