@@ -56,11 +56,14 @@ impl Resets {
         let ext = |name| case.grown(state, name).unwrap_or(0);
         let mib = |name| case.grown_mib(state, name).unwrap_or(0);
         let (unread, counted_late) = (ext("TCPAbortOnClose"), ext("TCPAbortOnData"));
-        let explained = unread + counted_late + OTHER_REASONS.into_iter().map(ext).sum::<u64>();
+        // Numbers of a file edited by hand may be anything.
+        let explained =
+            OTHER_REASONS.into_iter().map(ext).fold(unread.saturating_add(counted_late), u64::saturating_add);
         let rest = sent.saturating_sub(explained);
         let is_local = case.after.digest.is_mostly_within_host(&state.namespace.label);
         // Both ends of a connection that is closed with data unread are counted as reset.
-        let established = mib("EstabResets").saturating_sub(2 * unread + 2 * counted_late);
+        let established =
+            mib("EstabResets").saturating_sub(unread.saturating_add(counted_late).saturating_mul(2));
         let uncounted_late = if is_local { rest.min(established) } else { 0 };
         Ok(Self {
             unread,
@@ -69,7 +72,7 @@ impl Resets {
             refused: rest - uncounted_late,
             explained,
             attempts_failed: mib("AttemptFails"),
-            opened: mib("ActiveOpens") + mib("PassiveOpens"),
+            opened: mib("ActiveOpens").saturating_add(mib("PassiveOpens")),
         })
     }
 }
@@ -101,7 +104,7 @@ fn judge_unread(case: &Case<'_>) -> Judgement {
 fn judge_late(case: &Case<'_>) -> Judgement {
     let share = case.thresholds.late_share;
     judge(case, AFTER_CLOSE.code, "TCPAbortOnData", "TcpExt.TCPAbortOnData", share, |resets| {
-        resets.counted_late + resets.uncounted_late
+        resets.counted_late.saturating_add(resets.uncounted_late)
     })
 }
 
@@ -121,7 +124,7 @@ fn judge(
             Err(missing) => return Judgement::Undecided(vec![missing]),
         };
         let count = count(&resets);
-        total += count;
+        total = count.saturating_add(total);
         if !is_habit(case, count) {
             continue;
         }
@@ -163,14 +166,14 @@ fn judge_refused(case: &Case<'_>) -> Judgement {
             Err(missing) => return Judgement::Undecided(vec![missing]),
         };
         let refused = resets.refused;
-        total += refused;
+        total = refused.saturating_add(total);
         // What was on its way to a connection that was just reset is answered by resets too, one a
         // segment: a window of it at the start of a connection.
         if !is_habit(case, refused.saturating_sub(resets.explained.saturating_mul(ON_ITS_WAY))) {
             continue;
         }
         let failed = resets.attempts_failed;
-        let is_from_here = failed * 2 >= refused;
+        let is_from_here = failed.saturating_mul(2) >= refused;
         let rate = case.per_minute(0, refused).unwrap_or(0.0);
         let pulses = case.pulses(state, |counters| tcp_mib_of(counters, "OutRsts"));
         let is_usual = is_burst(pulses) || !is_from_here && rate < case.thresholds.refused_per_minute;
