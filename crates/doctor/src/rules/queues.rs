@@ -17,6 +17,9 @@ pub(super) const PEER_READER: Rule =
 /// Connections reported one by one; the rest is counted.
 const SHOWN: usize = 10;
 
+/// Share of the time in per cent from which on the reader, and not the path, sets the pace.
+const HELD_UP: f64 = 50.0;
+
 /// Bytes the program took between two looks.
 fn read_between(before: &Sample, after: &Sample) -> Option<u64> {
     let received = after.bytes_received?.saturating_sub(before.bytes_received?);
@@ -96,8 +99,14 @@ fn local(case: &Case<'_>, sample: &Sample, before: Option<&Sample>, all: u64) ->
         .see(&["RFC 9293 §3.8.6", "eleven explain net.ipv4.tcp_rmem"])
 }
 
+/// Share of the time between the looks, in per cent, for which the peer's window held data up.
+fn held_up(case: &Case<'_>, before: &Sample, sample: &Sample) -> Option<f64> {
+    let held_up_us = sample.held_up_us?.checked_sub(before.held_up_us?)?;
+    Some((held_up_us as f64 / 1e4 / case.elapsed_s()?).min(100.0))
+}
+
 fn judge_peer(case: &Case<'_>) -> Judgement {
-    let mut findings: Vec<(u32, Finding)> = Vec::new();
+    let mut findings: Vec<(bool, u32, Finding)> = Vec::new();
     for (sample, before) in case.suspects(Kind::Unsent) {
         // Zero window: probes instead of data. Or nothing acknowledged between the looks while
         // the peer is there and its window is used up.
@@ -116,16 +125,23 @@ fn judge_peer(case: &Case<'_>) -> Judgement {
                 case.before.is_none() && probing && sample.silent_ms.is_none_or(|silent| silent < 130_000)
             }
         };
-        if !is_stuck {
+        let share = before.and_then(|before| held_up(case, before, sample));
+        // It moves, at the pace at which the peer reads: what a stream that is watched looks like too.
+        let is_slow = before.is_some_and(|before| before.send_queue > 0) && share >= Some(HELD_UP);
+        if !is_stuck && !is_slow {
             continue;
         }
+        let severity = if is_stuck { Severity::Warning } else { Severity::Info };
+        let taken = before.and_then(|before| sample.bytes_acked?.checked_sub(before.bytes_acked?));
         let peer = case.mirror(sample);
-        let mut finding = Finding::new(PEER_READER.code, Severity::Warning, Responsible::Peer)
+        let mut finding = Finding::new(PEER_READER.code, severity, Responsible::Peer)
             .about(subject(case, sample))
             .count(u64::from(sample.send_queue))
             .number("send_queue", u64::from(sample.send_queue), "bytes")
             .number("probes", u64::from(sample.repeats), "probes")
             .maybe("send_window", sample.send_window)
+            .maybe("held_up", share.map(Value::Percent))
+            .maybe("taken_between", taken)
             .maybe("idle", sample.idle_ms.map(Value::Ms));
         match peer.and_then(|peer| peer.owner.as_ref().map(|owner| (peer, owner))) {
             Some((peer, owner)) => {
@@ -137,6 +153,9 @@ fn judge_peer(case: &Case<'_>) -> Judgement {
             }
             None => finding.missing.push(Missing::OtherEnd),
         }
+        if !is_stuck {
+            finding = finding.variant("slow").unsure(Confidence::Likely, &[]);
+        }
         if before.is_none() {
             finding = finding.unsure(Confidence::Likely, &[Missing::SecondLook]);
         }
@@ -146,11 +165,11 @@ fn judge_peer(case: &Case<'_>) -> Judgement {
             .fix("peer-must-read", case.command(sample.netns, &find), true)
             .fix("bound-output", None, true)
             .see(&["RFC 9293 §3.8.6.1", "tcp(7) TCP_USER_TIMEOUT"]);
-        findings.push((sample.send_queue, finding));
+        findings.push((is_stuck, sample.send_queue, finding));
     }
-    findings.sort_by_key(|(queue, _)| std::cmp::Reverse(*queue));
+    findings.sort_by_key(|(is_stuck, queue, _)| std::cmp::Reverse((*is_stuck, *queue)));
     let all = findings.len() as u64;
-    let findings = findings.into_iter().take(SHOWN).map(|(_, finding)| {
+    let findings = findings.into_iter().take(SHOWN).map(|(.., finding)| {
         if all > 1 { finding.number("of_this_kind", all, "connections") } else { finding }
     });
     Judgement::of(findings.collect(), vec![seen("unsent", case.after.digest.suspects.total(Kind::Unsent))])

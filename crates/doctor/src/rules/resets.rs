@@ -102,7 +102,7 @@ fn judge_refused(case: &Case<'_>) -> Judgement {
         ]
         .into_iter()
         .filter_map(|name| case.grown(state, name))
-        .sum();
+        .fold(0, u64::saturating_add);
         let refused = sent.saturating_sub(explained);
         total += refused;
         // What was on its way to a connection that was just reset is answered by resets too, one a segment: a window of
