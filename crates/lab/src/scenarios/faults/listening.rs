@@ -255,7 +255,7 @@ const SYN_BACKLOG_FULL: Scenario = Scenario {
             while let Ok((socket, _)) = lab.host_mut(SUBJECT).accept(listener.socket) {
                 lab.close(Handle { host: SUBJECT, socket })?;
             }
-            if round % 10 == 0 {
+            if round.is_multiple_of(10) {
                 for _ in 0..clients {
                     lab.connecting(PEER, SUBJECT.at(PORT))?;
                 }
