@@ -3,6 +3,7 @@
 //! A million rows stay a few megabytes: what is counted is counted exactly, what is shown as an
 //! example is capped, and tables that could grow with the host are pruned of what says nothing.
 
+mod borrowed;
 mod clients;
 mod handshakes;
 mod holders;
@@ -23,6 +24,7 @@ use eleven_snapshot::{NamespaceState, Socket, SocketKind};
 use eleven_tcp::State;
 use foldhash::fast::RandomState;
 
+pub(crate) use borrowed::AtPort;
 pub(crate) use handshakes::HalfOpen;
 pub(crate) use holders::Holding;
 pub(crate) use listeners::Listener;
@@ -101,6 +103,7 @@ pub struct Digest {
     pub(crate) paths: paths::Paths,
     pub(crate) clients: clients::Clients,
     pub(crate) unwatched: unwatched::AllUnwatched,
+    pub(crate) borrowed: borrowed::Borrowed,
     pub(crate) pairs: pairs::Pairs,
     /// Connections whose other end was asked for, as that end has it.
     pub(crate) mirrors: Map<Tuple, Sample>,
@@ -125,6 +128,7 @@ impl Digest {
             paths: <_>::default(),
             clients: <_>::default(),
             unwatched: <_>::default(),
+            borrowed: <_>::default(),
             pairs: <_>::default(),
             mirrors: <_>::default(),
             wanted_mirrors: <_>::default(),
@@ -214,6 +218,9 @@ impl Digest {
         let is_outgoing = !is_served && (space.range.0..=space.range.1).contains(&tuple.local.port());
         if is_outgoing {
             self.ports.add(netns, tuple, socket);
+        }
+        if !is_served {
+            self.borrowed.add(netns, tuple, socket, is_outgoing);
         }
         match socket.state {
             State::SynReceived => self.handshakes.add_incoming(netns, tuple, socket),

@@ -27,10 +27,12 @@ pub(crate) enum Kind {
     Unsent,
     /// Complete, and no program has accepted it.
     NotAccepted,
+    /// Its segments are much smaller than both ends asked for.
+    Shrunk,
 }
 
 impl Kind {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::CloseWait,
         Self::FinWait2,
         Self::Closing,
@@ -38,6 +40,7 @@ impl Kind {
         Self::Unread,
         Self::Unsent,
         Self::NotAccepted,
+        Self::Shrunk,
     ];
 
     const fn bit(self) -> u8 {
@@ -52,6 +55,11 @@ const KEPT_NEW: usize = 4_000;
 /// Bytes in a queue that make a suspect.
 const UNREAD: u32 = 4096;
 const UNSENT: u32 = 65_536;
+/// Time in microseconds that the peer's window held data up, from which on a reader may be slow.
+const HELD_UP_US: u64 = 500_000;
+/// What probing of the path's MTU begins with (`tcp_base_mss`), and repeats that must have come before.
+const BASE_MSS: u64 = 1024;
+const REPEATS_BEFORE_PROBING: u64 = 3;
 
 /// A connection as a look saw it.
 #[derive(Clone, Debug)]
@@ -78,6 +86,11 @@ pub(crate) struct Sample {
     pub(crate) send_window: Option<u64>,
     pub(crate) send_mss: Option<u64>,
     pub(crate) backoff: Option<u64>,
+    /// Microseconds for which the peer's window held data up.
+    pub(crate) held_up_us: Option<u64>,
+    pub(crate) repeated: Option<u64>,
+    /// Size of segments that this side asked for.
+    pub(crate) asked_mss: Option<u64>,
 }
 
 impl Sample {
@@ -105,6 +118,9 @@ impl Sample {
             send_window: info(FIELDS.snd_wnd),
             send_mss: info(FIELDS.snd_mss),
             backoff: info(FIELDS.backoff),
+            held_up_us: info(FIELDS.rwnd_limited),
+            repeated: info(FIELDS.total_retrans),
+            asked_mss: info(FIELDS.advmss),
         }
     }
 
@@ -137,6 +153,27 @@ pub(crate) struct Suspects {
 fn is_open(socket: &Socket) -> bool {
     let window = info::value(socket, FIELDS.snd_wnd);
     window.zip(info::value(socket, FIELDS.snd_mss)).is_some_and(|(window, mss)| mss > 0 && window >= mss)
+}
+
+/// Whether the peer's window has held up what was to be sent for most of the time.
+fn is_held_up(socket: &Socket) -> bool {
+    let held_up = info::value(socket, FIELDS.rwnd_limited).filter(|time| *time >= HELD_UP_US);
+    held_up
+        .zip(info::value(socket, FIELDS.busy_time))
+        .is_some_and(|(held_up, busy)| held_up.saturating_mul(2) >= busy)
+}
+
+/// Whether segments are as small as probing of the path's MTU makes them, after losses.
+fn is_shrunk(socket: &Socket) -> bool {
+    let value = |field| info::value(socket, field);
+    let (Some(mss), Some(asked), Some(mtu)) =
+        (value(FIELDS.snd_mss), value(FIELDS.advmss), value(FIELDS.pmtu))
+    else {
+        return false;
+    };
+    let (is_small, could_be_larger) =
+        (mss > 0 && mss <= BASE_MSS, asked >= mss.saturating_add(200) && mtu >= mss.saturating_add(240));
+    is_small && could_be_larger && value(FIELDS.total_retrans) >= Some(REPEATS_BEFORE_PROBING)
 }
 
 /// The reasons to keep a socket, as bits; most have none.
@@ -176,8 +213,11 @@ fn kinds(socket: &Socket) -> u8 {
             }
             _ => {}
         }
-        if send >= UNSENT {
+        if send >= UNSENT || (send > 0 && is_held_up(socket)) {
             kinds |= Kind::Unsent.bit();
+        }
+        if is_shrunk(socket) {
+            kinds |= Kind::Shrunk.bit();
         }
     }
     kinds

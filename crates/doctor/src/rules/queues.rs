@@ -15,6 +15,9 @@ pub(super) const PEER_READER: Rule =
 /// Programs and peers reported one by one; the rest is counted.
 const SHOWN: usize = 10;
 
+/// Share of the time in per cent from which on the reader, and not the path, sets the pace.
+const HELD_UP: f64 = 50.0;
+
 /// Bytes the program took between two looks.
 fn read_between(before: &Sample, after: &Sample) -> Option<u64> {
     let received = after.bytes_received?.saturating_sub(before.bytes_received?);
@@ -104,26 +107,50 @@ fn is_stuck(case: &Case<'_>, sample: &Sample, before: Option<&Sample>) -> bool {
             || (closed && sample.timer != Some(TimerKind::Retransmit)))
 }
 
+/// Share of the time between the looks, in per cent, for which the peer's window held data up.
+fn held_up(case: &Case<'_>, before: &Sample, sample: &Sample) -> Option<f64> {
+    let held_up_us = sample.held_up_us?.checked_sub(before.held_up_us?)?;
+    Some((held_up_us as f64 / 1e4 / case.elapsed_s()?).min(100.0))
+}
+
+/// Whether data moves at the pace at which the peer reads: what a stream that is watched looks
+/// like too.
+fn is_slow(case: &Case<'_>, sample: &Sample, before: Option<&Sample>) -> bool {
+    before.is_some_and(|before| before.send_queue > 0 && held_up(case, before, sample) >= Some(HELD_UP))
+}
+
 fn judge_peer(case: &Case<'_>) -> Judgement {
-    let mut unsent: Vec<(&Sample, Option<&Sample>)> =
-        case.suspects(Kind::Unsent).filter(|(sample, before)| is_stuck(case, sample, *before)).collect();
-    unsent.sort_by_key(|(sample, _)| std::cmp::Reverse(sample.send_queue));
-    let groups = group::by_peer(case, unsent, |(sample, _)| sample);
-    let all = groups.len() as u64;
-    let findings = groups.iter().take(SHOWN).map(|group| peer(case, group, all)).collect();
+    let (mut stuck, mut slow) = (Vec::new(), Vec::new());
+    for (sample, before) in case.suspects(Kind::Unsent) {
+        if is_stuck(case, sample, before) {
+            stuck.push((sample, before));
+        } else if is_slow(case, sample, before) {
+            slow.push((sample, before));
+        }
+    }
+    let mut findings = Vec::new();
+    for (mut unsent, severity) in [(stuck, Severity::Warning), (slow, Severity::Info)] {
+        unsent.sort_by_key(|(sample, _)| std::cmp::Reverse(sample.send_queue));
+        let groups = group::by_peer(case, unsent, |(sample, _)| sample);
+        let all = groups.len() as u64;
+        findings.extend(groups.iter().take(SHOWN).map(|group| peer(case, group, severity, all)));
+    }
     Judgement::of(findings, vec![seen("unsent", case.after.digest.suspects.total(Kind::Unsent))])
 }
 
-fn peer(case: &Case<'_>, group: &[(&Sample, Option<&Sample>)], all: u64) -> Finding {
+fn peer(case: &Case<'_>, group: &[(&Sample, Option<&Sample>)], severity: Severity, all: u64) -> Finding {
     let (worst, before) = group[0];
     let waiting = group.iter().map(|(sample, _)| u64::from(sample.send_queue)).sum();
-    let mut finding = Finding::new(PEER_READER.code, Severity::Warning, Responsible::Peer)
+    let taken = before.and_then(|before| worst.bytes_acked?.checked_sub(before.bytes_acked?));
+    let mut finding = Finding::new(PEER_READER.code, severity, Responsible::Peer)
         .about(group::subject(case, group.iter().map(|(sample, _)| *sample)))
         .count(group.len() as u64)
         .number("send_queue", waiting, "bytes")
         .number("connections", group.len() as u64, "connections")
         .number("probes", u64::from(worst.repeats), "probes")
         .maybe("send_window", worst.send_window)
+        .maybe("held_up", before.and_then(|before| held_up(case, before, worst)).map(Value::Percent))
+        .maybe("taken_between", taken)
         .maybe("idle", worst.idle_ms.map(Value::Ms));
     if group.len() > 1 {
         finding = finding.variant("many");
@@ -146,6 +173,9 @@ fn peer(case: &Case<'_>, group: &[(&Sample, Option<&Sample>)], all: u64) -> Find
             }
         }
         None => finding.missing.push(Missing::OtherEnd),
+    }
+    if severity == Severity::Info {
+        finding = finding.variant("slow").unsure(Confidence::Likely, &[]);
     }
     if all > SHOWN as u64 {
         finding = finding.number("of_this_kind", all, "findings");

@@ -139,7 +139,7 @@ fn thrown_away(case: &Case<'_>, state: &NamespaceState) -> Option<Finding> {
     let sources = half_open.sources.len() as u64;
     // Half of those in the queue come from somewhere else: honest clients are few, and answer.
     let is_crowd = half_open.count >= 8 && sources * 2 > half_open.count;
-    if !is_many || opened * 4 > dropped || !is_crowd {
+    if !is_many || opened > dropped / 4 || !is_crowd {
         return None;
     }
     let finding = Finding::new(FLOOD.code, Severity::Critical, Responsible::Network)

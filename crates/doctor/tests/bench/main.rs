@@ -397,6 +397,24 @@ fn large_segments_vanish() {
     first(&still(&hole(300)), "mtu-blackhole", Responsible::Network);
     // Full segments have passed before: then it is the peer.
     first(&still(&hole(300_000)), "half-open-peer", Responsible::Peer);
+
+    // Probing has found a way; and a peer that asked for small segments, or a path without losses.
+    let probed = |mss: u64, repeated: u64, probing: &str| {
+        let mut world = World::new();
+        world.sysctl("net.ipv4.tcp_mtu_probing", probing);
+        world.sysctl("net.ipv4.tcp_base_mss", "1024");
+        let socket = world.add(State::Established, "10.0.0.1:40000", "10.0.7.7:443");
+        own(socket, 3, 8);
+        socket.tcp_info =
+            Some(info(&[("snd_mss", mss), ("advmss", 1448), ("pmtu", 1500), ("total_retrans", repeated)]));
+        still(&world)
+    };
+    let findings = probed(1012, 4, "1");
+    silent(&findings);
+    assert_eq!(first(&findings, "mtu-blackhole", Responsible::Network).variant, Some("probed"));
+    for findings in [probed(1012, 0, "1"), probed(1012, 4, "0"), probed(1400, 4, "1")] {
+        assert_eq!(findings, []);
+    }
 }
 
 #[test]
@@ -494,6 +512,24 @@ fn nobody_reads() {
     assert_eq!(first(&still(&here), "peer-reader-slow", Responsible::Peer).variant, Some("not-accepted"));
     silent(&two(&unsent(1000, false), &unsent(900_000, false)));
     silent(&two(&unsent(1000, true), &unsent(900_000, true)));
+
+    // It reads, and slowly: worth a word. So is any stream, but not what the path holds up.
+    let slow = |acked: u64, held_up_us: u64| {
+        let mut world = unsent(acked, false);
+        world.sockets[0].tcp_info = Some(info(&[
+            ("bytes_acked", acked),
+            ("snd_mss", 1448),
+            ("snd_wnd", 60_000),
+            ("rwnd_limited", held_up_us),
+            ("busy_time", 9_000_000),
+        ]));
+        world
+    };
+    let findings = two(&slow(1000, 1_000_000), &slow(50_000, 5_500_000));
+    silent(&findings);
+    assert_eq!(first(&findings, "peer-reader-slow", Responsible::Peer).variant, Some("slow"));
+    let findings = two(&slow(1000, 1_000_000), &slow(50_000, 1_100_000));
+    assert!(findings.iter().all(|finding| finding.code != "peer-reader-slow"), "{findings:#?}");
 }
 
 #[test]
@@ -615,6 +651,19 @@ fn ports_and_listeners() {
     own(own_second.add(State::Closed, "0.0.0.0:9090", "0.0.0.0:0"), 6, 3);
     silent(&still(&own_second));
 
+    // A server that has ended, and a client that binds low ports (NFS).
+    let mut ended = World::new();
+    ended.add(State::TimeWait, "10.0.0.1:81", "10.0.7.7:41000");
+    let findings = still(&ended);
+    silent(&findings);
+    assert_eq!(first(&findings, "address-in-use", Responsible::LocalProgram).variant, Some("ended"));
+    let mut mounted = World::new();
+    mounted.add(State::TimeWait, "10.0.0.1:790", "10.0.7.7:2049");
+    ended.listen("0.0.0.0:81", 0, 128, 5);
+    for healthy in [mounted, ended] {
+        assert_eq!(still(&healthy), []);
+    }
+
     let mut newer = World::new();
     newer.listen("0.0.0.0:4444", 0, 128, 99);
     let saved = World::new().saved();
@@ -635,6 +684,17 @@ fn ports_and_listeners() {
     silent(&still(&overlap));
     overlap.sysctl("net.ipv4.ip_local_reserved_ports", "8080,39990-40010");
     assert_eq!(still(&overlap), []);
+    // A service's port has been given to a client, and one that no service is known to have.
+    let taken = |port: u16| {
+        let mut world = World::new();
+        world.sysctl("net.ipv4.ip_local_port_range", "1024 65535");
+        own(world.add(State::Established, &format!("10.0.0.1:{port}"), "10.0.7.7:443"), 5, 3);
+        world
+    };
+    let findings = still(&taken(5432));
+    silent(&findings);
+    assert_eq!(first(&findings, "port-range-overlap", Responsible::Configuration).variant, Some("taken"));
+    assert_eq!(still(&taken(5433)), []);
 }
 
 #[test]

@@ -35,7 +35,7 @@ const MORE: &[More] = &[
         Who::Sysctl("net.ipv4.tcp_timestamps"),
         &["time-wait-port-exhaustion"],
     ),
-    ("address-in-use", "local-program", Who::Process, &[]),
+    ("address-in-use", "local-program", Who::Local("192.0.2.1:81"), &[]),
     ("address-in-use-listener", "configuration", Who::Process, &[]),
     ("port-range-overlap", "configuration", Who::Sysctl("net.ipv4.ip_local_reserved_ports"), &[]),
     ("reset-unread-data", "local-program", Who::Host, &[]),
@@ -92,6 +92,7 @@ pub(crate) fn rows() -> Vec<Row> {
                 None => Row::healthy(scenario.name, move |_: &Net| held(scenario)),
                 Some(code) => fault(scenario, code),
             };
+            let row = Row { unseen: scenario.unseen(), ..row };
             let waits = IDLE_FOR_LONG.contains(&scenario.name);
             row.ripe_after(if waits { IDLE } else { Duration::ZERO })
         })
