@@ -75,12 +75,21 @@ fn subject(case: &Case<'_>, sample: &Sample) -> Subject {
 
 /// Adds what helps.
 fn advised(case: &Case<'_>, sample: &Sample, finding: Finding) -> Finding {
-    let remote = sample.tuple.remote;
+    let (local, remote) = (sample.tuple.local, sample.tuple.remote);
     finding
         .fix("watch-peer", None, true)
         .fix(
             "kill-connection",
-            case.command(sample.netns, &format!("ss -K dst {} dport = :{}", remote.ip(), remote.port())),
+            case.command(
+                sample.netns,
+                &format!(
+                    "eleven kill 'src {} and sport = :{} and dst {} and dport = :{}'",
+                    local.ip(),
+                    local.port(),
+                    remote.ip(),
+                    remote.port()
+                ),
+            ),
             false,
         )
         .see(&[

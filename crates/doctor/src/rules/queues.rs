@@ -140,8 +140,8 @@ fn judge_peer(case: &Case<'_>) -> Judgement {
         if before.is_none() {
             finding = finding.unsure(Confidence::Likely, &[Missing::SecondLook]);
         }
-        let find =
-            format!("ss -tnoi dst {} dport = :{}", sample.tuple.remote.ip(), sample.tuple.remote.port());
+        let remote = sample.tuple.remote;
+        let find = format!("eleven list 'dst {} and dport = :{}' --info", remote.ip(), remote.port());
         let finding = finding
             .fix("peer-must-read", case.command(sample.netns, &find), true)
             .fix("bound-output", None, true)
