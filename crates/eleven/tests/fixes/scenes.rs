@@ -828,3 +828,47 @@ fn commands_lead_into_other_namespaces() {
         net.run(|| std::fs::read_to_string("/proc/sys/net/ipv4/tcp_abort_on_overflow")).expect("it is there");
     assert_eq!(value.trim(), "0");
 }
+
+/// Our own commands and the kernel's counters, wherever a text names them.
+#[test]
+fn commands_of_all_texts_are_understood() {
+    let net = eleven_testbed::or_skip!(Net::new());
+    let directory = tempfile::tempdir().expect("a place for files");
+    let file = |name: &str| directory.path().join(name).to_str().expect("plain").to_owned();
+    let (capture, snapshot) = (file("flow.pcapng"), file("before.json"));
+    run(&["lab", "run", "lost-data", "--simulate", "-w", &capture]).done();
+    net.eleven(&["snapshot", "-o", &snapshot]).done();
+    let words = [
+        ("FILE", &*capture),
+        ("FLOW", "1"),
+        ("PORT", "80"),
+        ("ADDRESS", "192.0.2.1"),
+        ("PID", "1"),
+        ("NAME", "x"),
+    ];
+    let fill = words.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let place = execute::Place { net: &net, fill: &fill };
+    let mut wrong = Vec::new();
+    for text in texts::everywhere() {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let is_ours = matches!(
+            words[..],
+            ["eleven", "list" | "count" | "explain" | "trace" | "snapshot" | "diff", ..]
+                | ["nstat", "-az", ..]
+        );
+        // With `…` or a word to choose it is no whole command.
+        if !is_ours || text.contains(['…', '{']) || text.ends_with("FLAGS") || text == "eleven trace -i" {
+            continue;
+        }
+        let command = place.filled(&text).replace("before.json", &snapshot);
+        if words[0] == "nstat" {
+            place.counters(&command);
+            continue;
+        }
+        let ran = place.run(&command);
+        if ran.code != Some(0) {
+            wrong.push((text, ran.stderr));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}

@@ -93,3 +93,16 @@ pub(super) fn fixes() -> BTreeSet<String> {
     let Value::Table(fixes) = part(DOCTOR[0], "fix") else { panic!("fix is a table") };
     fixes.keys().cloned().collect()
 }
+
+/// What all texts quote, in either language.
+pub(super) fn everywhere() -> BTreeSet<String> {
+    let texts = concat!(env!("CARGO_MANIFEST_DIR"), "/../knowledge/texts");
+    let mut found = BTreeSet::new();
+    for language in ["en", "zh-CN"] {
+        for file in std::fs::read_dir(format!("{texts}/{language}")).expect("a directory").flatten() {
+            let text = std::fs::read_to_string(file.path()).expect("a text");
+            quoted(&Value::Table(table(&text)), None, &mut found);
+        }
+    }
+    found
+}
