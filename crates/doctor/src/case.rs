@@ -143,6 +143,11 @@ impl<'a> Case<'a> {
         Some(Fix { key, command: Some(command), reversible: true, change: Some(change) })
     }
 
+    /// A command to run in a namespace, known by what was seen of it.
+    pub(crate) fn command_in(&self, state: &NamespaceState, command: &str) -> String {
+        format!("{}{command}", inside(self.after, state))
+    }
+
     /// A command to run in a namespace.
     pub(crate) fn command(&self, netns: Netns, command: &str) -> String {
         format!("{}{command}", self.state(netns).map_or_else(String::new, |state| inside(self.after, state)))

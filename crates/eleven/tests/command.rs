@@ -9,6 +9,7 @@ mod contract;
 mod doctor;
 mod doctor_path;
 mod filters;
+mod fixes;
 mod help;
 mod lab;
 mod snapshot_diff;

@@ -143,6 +143,8 @@ pub struct SysctlFacts {
     pub since: Option<String>,
     /// First kernel that no longer has it.
     pub removed: Option<String>,
+    /// The module that brings it, where the kernel proper does not have it.
+    pub module: Option<String>,
     /// Whether every network namespace has its own value.
     #[serde(default)]
     pub per_namespace: bool,

@@ -49,7 +49,7 @@ fn judge(case: &Case<'_>) -> Judgement {
             .with("share", Value::Percent(share))
             .number("sockets_held", process.sockets, "sockets")
             .number("queue", u64::from(waiting), "connections")
-            .fix("raise-nofile", Some(format!("prlimit --pid {pid} --nofile={more}:{more}")), true)
+            .fix("raise-nofile", Some(format!("prlimit --pid {pid} --nofile={more}:")), true)
             .fix(
                 "find-leak",
                 Some(format!(

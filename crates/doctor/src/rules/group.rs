@@ -53,7 +53,13 @@ pub(super) fn these(group: &[&Sample]) -> String {
     let Some(first) = group.first() else { return String::new() };
     let (local, remote) = (first.tuple.local, first.tuple.remote);
     if group.len() == 1 {
-        return format!("sport = :{} and dst {} and dport = :{}", local.port(), remote.ip(), remote.port());
+        return format!(
+            "src {} and sport = :{} and dst {} and dport = :{}",
+            local.ip(),
+            local.port(),
+            remote.ip(),
+            remote.port()
+        );
     }
     let mut filter = format!("state {} and dst {}", first.state.ss_name().to_ascii_lowercase(), remote.ip());
     if group.iter().all(|sample| sample.tuple.remote == remote) {

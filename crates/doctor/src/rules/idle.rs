@@ -55,7 +55,8 @@ fn judge_keepalive(case: &Case<'_>) -> Judgement {
                     case.command(
                         *netns,
                         &format!(
-                            "eleven list 'state established and sport = :{number}' --columns +age,timer"
+                            "eleven keepalive 'state established and sport = :{number}' --set \
+                             time=60,interval=10,probes=6"
                         ),
                     ),
                     true,

@@ -50,10 +50,10 @@ fn judge_orphans(case: &Case<'_>) -> Judgement {
             .maybe("resets", resets)
             .fix(
                 "find-orphans",
-                Some(
-                    "eleven count --by state,remote 'state fin-wait-1 or state last-ack or state closing'"
-                        .to_owned(),
-                ),
+                Some(case.command_in(
+                    state,
+                    "eleven count --by state,remote 'state fin-wait-1 or state last-ack or state closing'",
+                )),
                 true,
             );
         if sysctl(state, "net.ipv4.tcp_orphan_retries").is_none_or(|retries| retries == 0 || retries > 4) {
@@ -168,7 +168,7 @@ fn judge_memory(case: &Case<'_>) -> Judgement {
             )
             .fix(
                 "find-hoarder",
-                Some("eleven count --by process 'recvq > 100000 or sendq > 100000'".to_owned()),
+                Some(case.command_in(state, "eleven count --by process 'recvq > 100000 or sendq > 100000'")),
                 true,
             );
         let mut finding = finding;

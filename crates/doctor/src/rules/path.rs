@@ -66,7 +66,7 @@ fn judge_lossy(case: &Case<'_>) -> Judgement {
             .number("repeated", judged.repeated, "segments")
             .number("connections", path.connections, "connections")
             .maybe("worst_peer", host)
-            .fix("clear-this-host", case.command(*netns, "ip -s link; tc -s qdisc show"), true)
+            .fix("clear-this-host", case.command(*netns, "ip -s -s link"), true)
             .fix(
                 "measure-path",
                 host.map(|host| {

@@ -149,8 +149,16 @@ fn judge(
                 .maybe("share_of_opened", share.map(|share| Value::Percent(share.min(100.0))))
                 .maybe("moments", pulses.map(|(rises, moments)| format!("{rises} / {moments}")))
                 .unsure(Confidence::Certain, &[Missing::Capture])
-                .fix(fix, Some("tcpdump -ni any 'tcp[tcpflags] & tcp-rst != 0'".to_owned()), true)
-                .fix("watch-counter", Some(format!("nstat -az TcpExt{counter} TcpOutRsts")), true)
+                .fix(
+                    fix,
+                    Some(case.command_in(state, "tcpdump -ni any 'tcp[tcpflags] & tcp-rst != 0'")),
+                    true,
+                )
+                .fix(
+                    "watch-counter",
+                    Some(case.command_in(state, &format!("nstat -az TcpExt{counter} TcpOutRsts"))),
+                    true,
+                )
                 .see(&["RFC 2525 §2.17", "RFC 9293 §3.10.4", "close(2)"]),
         );
     }
@@ -186,8 +194,12 @@ fn judge_refused(case: &Case<'_>) -> Judgement {
             .number("attempts_failed", failed, "connections")
             .maybe("moments", pulses.map(|(rises, moments)| format!("{rises} / {moments}")))
             .unsure(if is_from_here { Confidence::Likely } else { Confidence::Possible }, &[Missing::Capture])
-            .fix("which-port", Some("tcpdump -c 20 -ni any 'tcp[13] & 0x14 = 0x14'".to_owned()), true)
-            .fix("start-service", Some("eleven list 'state listening'".to_owned()), true)
+            .fix(
+                "which-port",
+                Some(case.command_in(state, "tcpdump -c 20 -ni any 'tcp[13] & 0x14 = 0x14'")),
+                true,
+            )
+            .fix("start-service", Some(case.command_in(state, "eleven list 'state listening'")), true)
             .see(&["RFC 9293 §3.10.7.1", "connect(2) ECONNREFUSED"]);
         if is_from_here {
             finding = finding.variant("from-here");

@@ -214,7 +214,8 @@ fn flood_fixes(case: &Case<'_>, state: &NamespaceState, mut finding: Finding) ->
         finding.fixes.extend(case.set_sysctl("fewer-synacks", state, "net.ipv4.tcp_synack_retries", "2"));
     }
     let watch = finding.subject.local.as_deref().and_then(|local| local.rsplit_once(':')).map(|(_, port)| {
-        format!("tcpdump -ni any 'tcp port {port} and tcp[tcpflags] & (tcp-syn|tcp-ack) != 0'")
+        let filter = format!("tcp port {port} and tcp[tcpflags] & (tcp-syn|tcp-ack) != 0");
+        case.command_in(state, &format!("tcpdump -ni any '{filter}'"))
     });
     finding.fix("filter-upstream", watch, true).see(REFERENCES)
 }

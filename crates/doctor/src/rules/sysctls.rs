@@ -126,7 +126,7 @@ fn judge(case: &Case<'_>) -> Judgement {
             finding = finding.fix(
                 "delete-line",
                 Some(format!(
-                    "grep -rn {} /etc/sysctl.conf /etc/sysctl.d /run/sysctl.d /usr/lib/sysctl.d",
+                    "grep -rns {} /etc/sysctl.conf /etc/sysctl.d /run/sysctl.d /usr/lib/sysctl.d",
                     name.rsplit('.').next().unwrap_or(name)
                 )),
                 true,

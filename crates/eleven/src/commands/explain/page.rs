@@ -407,7 +407,16 @@ pub(super) fn of_sysctl(name: &str, language: Language) -> Page {
         (Some(since), Some(removed), true) => format!("since Linux {since}, removed in {removed}"),
         (Some(since), Some(removed), false) => format!("自 Linux {since} 起，{removed} 移除"),
     };
-    page.paragraph("kernels", kernels);
+    let module = facts.module.as_ref().map(|module| {
+        if is_english {
+            format!("while the module {module} is loaded")
+        } else {
+            format!("仅在模块 {module} 已加载时存在")
+        }
+    });
+    let kernels: Vec<String> =
+        Some(kernels).filter(|text| !text.is_empty()).into_iter().chain(module).collect();
+    page.paragraph("kernels", kernels.join(if is_english { ", " } else { "，" }));
     if facts.removed.is_none() {
         page.paragraph(
             "scope",
