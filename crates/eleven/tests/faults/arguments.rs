@@ -26,7 +26,7 @@ impl Arguments {
     /// Reads the command line behind the name of the program.
     pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Self, String> {
         let mut arguments = arguments;
-        let mut read = Self { at_once: 4, ..Self::default() };
+        let mut read = Self { at_once: 8, ..Self::default() };
         while let Some(argument) = arguments.next() {
             let (name, value) = match argument.split_once('=') {
                 Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
