@@ -9,7 +9,7 @@ use eleven_testbed::namespace::Net;
 use serde_json::Value;
 
 use crate::judge::{Shown, judge};
-use crate::row::{Row, Skip};
+use crate::row::{Fault, Row, Skip};
 
 /// What came of a row.
 #[derive(Debug)]
@@ -108,12 +108,9 @@ fn broken(why: String) -> Shown {
 
 fn try_once(row: &Row, places: &Places) -> Result<Shown, Skip> {
     let net = Net::new()?;
-    let look = |fault: &crate::row::Fault| {
-        let path = fault.netns.clone().unwrap_or_else(|| net.path());
-        match findings(&path, row) {
-            Ok(findings) => judge(row, fault, &findings),
-            Err(why) => broken(why),
-        }
+    let look = |fault: &Fault| match findings(&net, row, fault) {
+        Ok(findings) => judge(row, fault, &findings),
+        Err(why) => broken(why),
     };
     if row.ripens.is_zero() {
         return places.taken(|| {
@@ -130,11 +127,17 @@ fn try_once(row: &Row, places: &Places) -> Result<Shown, Skip> {
     Ok(shown)
 }
 
-/// What doctor finds in a namespace.
-fn findings(netns: &str, row: &Row) -> Result<Vec<Value>, String> {
+/// What doctor finds in a namespace, or where the fault says.
+fn findings(net: &Net, row: &Row, fault: &Fault) -> Result<Vec<Value>, String> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_eleven"));
-    let apart = format!("{}ms", row.looks.as_millis());
-    command.args(["--netns", netns, "doctor", "--for", &apart, "--format", "json"]);
+    command.args(["doctor", "--format", "json"]);
+    if fault.asks.is_empty() {
+        let netns = fault.netns.clone().unwrap_or_else(|| net.path());
+        let apart = format!("{}ms", row.looks.as_millis());
+        command.args(["--netns", &netns, "--for", &apart]);
+    } else {
+        command.args(&fault.asks);
+    }
     command.stdin(Stdio::null()).env("LC_ALL", "C.UTF-8");
     for name in ["LANG", "LC_MESSAGES", "NO_COLOR", "COLUMNS"] {
         command.env_remove(name);
