@@ -713,6 +713,13 @@ fn idle_connections() {
     silent(&findings);
     assert_eq!(findings[0].code, "keepalive-missing");
     first(&still(&idle(20, 9_000_000, false)), "keepalive-missing", Responsible::LocalProgram);
+    // One for a minute, or many for some seconds; few for seconds are nothing.
+    for findings in [still(&idle(1, 61_000, false)), still(&idle(20, 6_000, false))] {
+        silent(&findings);
+        assert_eq!(findings[0].code, "keepalive-missing");
+    }
+    assert_eq!(still(&idle(9, 6_000, false)), []);
+    assert_eq!(still(&idle(20, 2_000, false)), []);
     assert_eq!(still(&idle(2000, 9_000_000, true)), []);
 }
 
@@ -736,18 +743,21 @@ fn a_client_that_comes_again() {
     let finding = first(&findings, "heartbeat-reconnect", Responsible::LocalProgram);
     assert_eq!((finding.subject.remote.as_deref(), finding.count), (Some("10.0.7.7"), 4));
     // The old ones are only silent, and the newest talks: maybe. A pool goes on with its oldest, a browser with several.
-    let silent_but = |alive: &[u32]| {
-        let mut world = client(0, 4);
+    let silent_but = |silent_ms: u64, count: u32, alive: &[u32]| {
+        let mut world = client(0, count);
         for (index, socket) in world.sockets.iter_mut().skip(1).enumerate() {
-            let idle_ms = if alive.contains(&(index as u32)) { 100 } else { 90_000 };
+            let idle_ms = if alive.contains(&(index as u32)) { 100 } else { silent_ms };
             socket.tcp_info = Some(info(&[("last_data_sent", idle_ms), ("last_data_recv", idle_ms)]));
         }
         let findings = still(&world);
         silent(&findings);
         findings.iter().any(|finding| finding.code == "heartbeat-reconnect")
     };
-    assert!(silent_but(&[3]));
-    assert!(!silent_but(&[0]) && !silent_but(&[2, 3]) && !silent_but(&[]));
+    assert!(silent_but(90_000, 4, &[3]) && silent_but(90_000, 2, &[1]) && silent_but(15_000, 3, &[2]));
+    for alive in [&[0][..], &[2, 3], &[]] {
+        assert!(!silent_but(90_000, 4, alive), "{alive:?}");
+    }
+    assert!(!silent_but(15_000, 2, &[1]) && !silent_but(5_000, 4, &[3]));
     // Several that are all alive, and a path that loses.
     silent(&still(&client(0, 6)));
     silent(&still(&client(2, 4)));
