@@ -95,7 +95,10 @@ fn finding(case: &Case<'_>, listener: &Listener) -> Finding {
     let somaxconn = case.sysctl(listener.netns, "net.core.somaxconn");
     let (queue, limit) = (u64::from(listener.queue.unwrap_or(0)), u64::from(listener.limit.unwrap_or(0)));
     let severity = if overflows > Some(0) { Severity::Critical } else { Severity::Warning };
-    let owner = listener.owners.first();
+    // Of several that share it, as a master and its workers, one that is stopped is why.
+    let is_stopped = |pid: u32| case.after.detail(pid).is_some_and(threads::is_stopped);
+    let stopped = listener.owners.iter().find(|owner| is_stopped(owner.pid));
+    let owner = stopped.or_else(|| listener.owners.first());
     let detail = owner.and_then(|owner| case.after.detail(owner.pid));
     // The limit is min(backlog of listen(), somaxconn), taken at listen().
     let is_sysctls = somaxconn.is_some_and(|somaxconn| limit >= somaxconn);

@@ -114,6 +114,15 @@ fn descriptors_and_accept_queue() {
     assert_eq!((finding.subject.pid, finding.severity), (Some(8), Severity::Critical));
     let threads = finding.evidence.iter().find(|evidence| evidence.key == "threads");
     assert!(format!("{threads:?}").contains("futex_wait_queue"), "{threads:?}");
+    // A worker that is stopped, and its master, which never accepts.
+    let mut shared = later.clone();
+    shared.process(9, 100, 1024);
+    shared.details.last_mut().unwrap().threads[0].state = 'T';
+    let worker = eleven_snapshot::Owner { pid: 9, process: "worker".into(), fd: 3 };
+    shared.sockets[0].owners.push(worker);
+    let findings = two(&full, &shared);
+    let finding = first(&findings, "accept-queue-overflow", Responsible::LocalProgram);
+    assert_eq!((finding.subject.pid, finding.variant), (Some(9), Some("stopped")));
     // A queue that was full and has drained without loss.
     let mut drained = World::new();
     drained.process(8, 100, 1024);
@@ -289,6 +298,19 @@ fn a_peer_that_is_gone() {
     // Losses: it answers.
     silent(&two(&unanswered(4, 100, 70), &unanswered(3, 100, 75)));
     silent(&still(&unanswered(1, 3000, 70)));
+    // On a path that has lost much before, a silence of seconds is no wonder; a longer one is.
+    let lossy = |silent_ms: u64| {
+        let mut world = unanswered(4, silent_ms, 70);
+        world.sockets[0].tcp_info = Some(info(&[
+            ("last_ack_recv", silent_ms),
+            ("snd_mss", 1448),
+            ("bytes_acked", 90_000),
+            ("total_retrans", 30),
+        ]));
+        still(&world)
+    };
+    silent(&lossy(5_000));
+    first(&lossy(20_000), "half-open-peer", Responsible::Peer);
 }
 
 #[test]

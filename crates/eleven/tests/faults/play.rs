@@ -14,6 +14,7 @@ use crate::row::{Fault, Row, Skip};
 /// What came of a row.
 #[derive(Debug)]
 pub(crate) struct Played {
+    name: String,
     /// What doctor said, or why it could not be asked.
     pub(crate) shown: Result<Shown, String>,
     /// It was wrong at first, among others, and was played again alone.
@@ -64,9 +65,9 @@ pub(crate) fn all(rows: &[Row], at_once: usize) -> Vec<Played> {
         running.sort_by_key(|(index, _)| *index);
         running
             .into_iter()
-            .map(|(_, thread)| {
+            .map(|(index, thread)| {
                 let shown = thread.join().unwrap_or_else(|_| Err("it panicked".to_owned()));
-                Played { shown, again: false }
+                Played { name: rows[index].name.clone(), shown, again: false }
             })
             .collect()
     });
@@ -81,6 +82,11 @@ pub(crate) fn all(rows: &[Row], at_once: usize) -> Vec<Played> {
             })
             .collect();
         for (played, thread) in running {
+            // For whoever wants to know what a busy machine does.
+            if let Ok(shown) = &played.shown {
+                let notes = shown.notes.iter().chain(&shown.lacks);
+                notes.for_each(|note| eprintln!("{}: at first: {note}", played.name));
+            }
             played.shown = thread.join().unwrap_or_else(|_| Err("it panicked".to_owned()));
             played.again = true;
         }
