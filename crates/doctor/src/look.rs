@@ -10,6 +10,9 @@ use crate::digest::Kind;
 /// Processes of one kind that are looked at more closely.
 const DETAILED: usize = 32;
 
+/// Processes that share a listener of which that many are looked at.
+const SHARING: usize = 8;
+
 /// What one reading of the host gave. The sockets themselves are in the digest.
 #[derive(Debug)]
 pub struct Look {
@@ -50,8 +53,10 @@ impl Look {
     /// that hold many sockets.
     pub fn wants_detail(&self) -> Vec<u32> {
         let waiting = self.digest.listeners.all.iter().filter(|listener| listener.queue > Some(0));
-        let mut wanted: Vec<u32> =
-            waiting.flat_map(|listener| &listener.owners).map(|owner| owner.pid).collect();
+        let mut wanted: Vec<u32> = waiting
+            .flat_map(|listener| listener.owners.iter().take(SHARING))
+            .map(|owner| owner.pid)
+            .collect();
         let mut leaking: Vec<_> =
             self.digest.holders.0.iter().filter(|(_, holding)| holding.count > 1).collect();
         leaking.sort_by_key(|(_, holding)| std::cmp::Reverse(holding.count));

@@ -41,8 +41,9 @@ pub struct Thresholds {
     pub unanswered_repeats: u8,
     /// Silence that makes a connection idle, worth a word when nothing watches it.
     pub idle_ms: u64,
-    /// Idle connections without keepalive at one listener that are more than a word, once even
-    /// default keepalive would have ended them: a few may wait for a rare event.
+    /// Idle connections without keepalive at one listener that are worth a word after seconds, and
+    /// more than a word once even default keepalive would have ended them: a few may wait for a
+    /// rare event.
     pub idle_many: u64,
     /// Silence after which even default keepalive would have ended a dead connection:
     /// 7200 s + 9 × 75 s.

@@ -17,12 +17,18 @@ const KEPT: usize = 20_000;
 const KEPT_SILENT: usize = 10_000;
 /// Silence that counts.
 const SILENT_MS: u64 = 60_000;
+/// Silence that is worth a thought where a client has several connections.
+const QUIET_MS: u64 = 10_000;
 
 /// What one client has open to one port.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Client {
     pub(crate) count: u64,
     pub(crate) silent: u64,
+    /// Silent too, but not for that long.
+    pub(crate) quiet: u64,
+    /// The shortest silence of all those.
+    pub(crate) silent_for_ms: u64,
     /// Our data to it is repeated without an answer.
     pub(crate) unanswered: u64,
     pub(crate) close_wait: u64,
@@ -55,9 +61,9 @@ impl Clients {
         let is_unanswered = socket.timer.is_some_and(|timer| {
             matches!(timer.kind, TimerKind::Retransmit | TimerKind::Keepalive) && timer.retransmits > 1
         });
-        let is_silent = idle_ms.is_some_and(|idle| idle >= SILENT_MS);
+        let silent_ms = idle_ms.filter(|idle| *idle >= QUIET_MS);
         let has_room = self.all.len() < if is_unanswered { KEPT } else { KEPT_SILENT };
-        let begins = (is_unanswered || is_silent) && has_room;
+        let begins = (is_unanswered || silent_ms.is_some()) && has_room;
         if self.all.is_empty() && !begins {
             return;
         }
@@ -72,12 +78,18 @@ impl Clients {
             client.close_wait += 1;
         } else if is_unanswered {
             client.unanswered += 1;
-        } else if is_silent {
-            client.silent += 1;
+        } else if let Some(silent_ms) = silent_ms {
+            if silent_ms >= SILENT_MS {
+                client.silent += 1;
+            } else {
+                client.quiet += 1;
+            }
+            let is_first = client.silent + client.quiet == 1;
+            client.silent_for_ms = if is_first { silent_ms } else { client.silent_for_ms.min(silent_ms) };
         }
         if let Some(inode) = socket.inode.filter(|inode| *inode >= client.newest_inode) {
             client.newest_inode = inode;
-            client.newest_lives = socket.state == State::Established && !is_unanswered && !is_silent;
+            client.newest_lives = socket.state == State::Established && !is_unanswered && silent_ms.is_none();
         }
         if client.holder.is_none() {
             client.holder = socket.owners.first().map(|owner| (owner.pid, owner.process.clone()));

@@ -62,7 +62,8 @@ fn judge(case: &Case<'_>) -> Judgement {
         if let Some(listener) = likely {
             let missing =
                 if listeners.iter().filter(here).count() > 1 { &[Missing::Capture][..] } else { &[] };
-            findings.push(finding(case, listener).variant("burst").unsure(Confidence::Likely, missing));
+            let burst = finding(case, listener).variant("burst").count(grown);
+            findings.push(burst.unsure(Confidence::Likely, missing));
         }
     }
     let fullest = listeners.iter().filter_map(|listener| listener.queue).max().unwrap_or(0);

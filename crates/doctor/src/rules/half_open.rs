@@ -15,6 +15,8 @@ pub(super) const PEER: Rule =
 
 /// Reported one by one; the rest is counted.
 const SHOWN: usize = 20;
+/// Repeats in the life of a connection before the present ones that tell of a path that loses.
+const USED_TO_LOSS: u64 = 8;
 /// Programs with idle connections that are worth a word.
 const UNWATCHED_SHOWN: usize = 3;
 
@@ -27,8 +29,11 @@ pub(super) fn is_silent(case: &Case<'_>, sample: &Sample, before: Option<&Sample
         return false;
     }
     // Repeats take at least as long as the doubled timeouts; a peer that answered anything
-    // within the last of them is there.
-    let quiet_enough = sample.silent_ms.is_none_or(|silent| silent >= 2_000);
+    // within the last of them is there. Where much was lost before, several losses in a row are
+    // no wonder.
+    let lost_before = sample.repeated.unwrap_or(0).saturating_sub(repeats) >= USED_TO_LOSS;
+    let patience = if lost_before { 15_000 } else { 2_000 };
+    let quiet_enough = sample.silent_ms.is_none_or(|silent| silent >= patience);
     let heard =
         before.is_some_and(|before| before.segments_in.zip(sample.segments_in).is_some_and(|(a, b)| b > a));
     quiet_enough && !heard

@@ -25,7 +25,10 @@ fn judge_keepalive(case: &Case<'_>) -> Judgement {
     let mut unwatched = 0;
     for ((netns, number), port) in served {
         unwatched += port.unwatched;
-        if port.unwatched == 0 || port.longest_ms < limits.idle_ms {
+        // One for a minute, or many for some seconds.
+        let is_brief = port.unwatched == 0;
+        let count = if is_brief { port.unwatched_brief } else { port.unwatched };
+        if count == 0 || (is_brief && (count < limits.idle_many || case.before.is_none())) {
             continue;
         }
         let beyond = port.longest_ms >= limits.idle_beyond_keepalive_ms && port.unwatched >= limits.idle_many;
@@ -40,8 +43,8 @@ fn judge_keepalive(case: &Case<'_>) -> Judgement {
         findings.push(
             Finding::new(KEEPALIVE.code, severity, Responsible::LocalProgram)
                 .about(subject)
-                .count(port.unwatched)
-                .number("unwatched", port.unwatched, "connections")
+                .count(count)
+                .number("unwatched", count, "connections")
                 .number("established", port.established, "connections")
                 .with("idle", Value::Ms(port.longest_ms))
                 .with("port", *number)
@@ -79,13 +82,19 @@ fn judge_heartbeat(case: &Case<'_>) -> Judgement {
     for ((netns, port, remote), client) in clients {
         most = most.max(client.count);
         let proven = client.unanswered + client.close_wait;
-        let one_lives = client.dead() + 1 == client.count;
-        let is_proven = client.count >= case.thresholds.reconnects
+        let is_proven = client.dead() + 1 == client.count
+            && client.count >= case.thresholds.reconnects
             && client.unanswered > 0
             && proven * 2 >= client.dead();
         // Silence alone is the habit of a pool too, which goes on with its oldest connection.
-        let looks_like_it = case.before.is_some() && client.newest_lives;
-        if !one_lives || client.count < 2 || !(is_proven || looks_like_it) {
+        let silent = client.dead() + client.quiet;
+        let is_long = client.quiet == 0 || client.count >= case.thresholds.reconnects;
+        let looks_like_it = case.before.is_some()
+            && client.newest_lives
+            && is_long
+            && client.count >= 2
+            && silent + 1 == client.count;
+        if !is_proven && !looks_like_it {
             continue;
         }
         if findings.len() == SHOWN {
@@ -114,7 +123,8 @@ fn judge_heartbeat(case: &Case<'_>) -> Judgement {
                 .number("dead", client.dead(), "connections")
                 .number("unanswered", client.unanswered, "connections")
                 .number("close_wait", client.close_wait, "connections")
-                .number("silent_connections", client.silent, "connections")
+                .number("silent_connections", client.silent + client.quiet, "connections")
+                .maybe("silent_for", Some(client.silent_for_ms).filter(|ms| *ms > 0).map(Value::Ms))
                 .with("port", *port)
                 .unsure(confidence, &[Missing::OtherEnd])
                 .fix(

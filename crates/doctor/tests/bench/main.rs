@@ -114,6 +114,15 @@ fn descriptors_and_accept_queue() {
     assert_eq!((finding.subject.pid, finding.severity), (Some(8), Severity::Critical));
     let threads = finding.evidence.iter().find(|evidence| evidence.key == "threads");
     assert!(format!("{threads:?}").contains("futex_wait_queue"), "{threads:?}");
+    // A worker that is stopped, and its master, which never accepts.
+    let mut shared = later.clone();
+    shared.process(9, 100, 1024);
+    shared.details.last_mut().unwrap().threads[0].state = 'T';
+    let worker = eleven_snapshot::Owner { pid: 9, process: "worker".into(), fd: 3 };
+    shared.sockets[0].owners.push(worker);
+    let findings = two(&full, &shared);
+    let finding = first(&findings, "accept-queue-overflow", Responsible::LocalProgram);
+    assert_eq!((finding.subject.pid, finding.variant), (Some(9), Some("stopped")));
     // A queue that was full and has drained without loss.
     let mut drained = World::new();
     drained.process(8, 100, 1024);
@@ -289,6 +298,19 @@ fn a_peer_that_is_gone() {
     // Losses: it answers.
     silent(&two(&unanswered(4, 100, 70), &unanswered(3, 100, 75)));
     silent(&still(&unanswered(1, 3000, 70)));
+    // On a path that has lost much before, a silence of seconds is no wonder; a longer one is.
+    let lossy = |silent_ms: u64| {
+        let mut world = unanswered(4, silent_ms, 70);
+        world.sockets[0].tcp_info = Some(info(&[
+            ("last_ack_recv", silent_ms),
+            ("snd_mss", 1448),
+            ("bytes_acked", 90_000),
+            ("total_retrans", 30),
+        ]));
+        still(&world)
+    };
+    silent(&lossy(5_000));
+    first(&lossy(20_000), "half-open-peer", Responsible::Peer);
 }
 
 #[test]
@@ -758,6 +780,13 @@ fn idle_connections() {
     silent(&findings);
     assert_eq!(findings[0].code, "keepalive-missing");
     first(&still(&idle(20, 9_000_000, false)), "keepalive-missing", Responsible::LocalProgram);
+    // One for a minute, or many for some seconds; few for seconds are nothing.
+    for findings in [still(&idle(1, 61_000, false)), still(&idle(20, 6_000, false))] {
+        silent(&findings);
+        assert_eq!(findings[0].code, "keepalive-missing");
+    }
+    assert_eq!(still(&idle(9, 6_000, false)), []);
+    assert_eq!(still(&idle(20, 2_000, false)), []);
     assert_eq!(still(&idle(2000, 9_000_000, true)), []);
 }
 
@@ -781,18 +810,21 @@ fn a_client_that_comes_again() {
     let finding = first(&findings, "heartbeat-reconnect", Responsible::LocalProgram);
     assert_eq!((finding.subject.remote.as_deref(), finding.count), (Some("10.0.7.7"), 4));
     // The old ones are only silent, and the newest talks: maybe. A pool goes on with its oldest, a browser with several.
-    let silent_but = |alive: &[u32]| {
-        let mut world = client(0, 4);
+    let silent_but = |silent_ms: u64, count: u32, alive: &[u32]| {
+        let mut world = client(0, count);
         for (index, socket) in world.sockets.iter_mut().skip(1).enumerate() {
-            let idle_ms = if alive.contains(&(index as u32)) { 100 } else { 90_000 };
+            let idle_ms = if alive.contains(&(index as u32)) { 100 } else { silent_ms };
             socket.tcp_info = Some(info(&[("last_data_sent", idle_ms), ("last_data_recv", idle_ms)]));
         }
         let findings = still(&world);
         silent(&findings);
         findings.iter().any(|finding| finding.code == "heartbeat-reconnect")
     };
-    assert!(silent_but(&[3]));
-    assert!(!silent_but(&[0]) && !silent_but(&[2, 3]) && !silent_but(&[]));
+    assert!(silent_but(90_000, 4, &[3]) && silent_but(90_000, 2, &[1]) && silent_but(15_000, 3, &[2]));
+    for alive in [&[0][..], &[2, 3], &[]] {
+        assert!(!silent_but(90_000, 4, alive), "{alive:?}");
+    }
+    assert!(!silent_but(15_000, 2, &[1]) && !silent_but(5_000, 4, &[3]));
     // Several that are all alive, and a path that loses.
     silent(&still(&client(0, 6)));
     silent(&still(&client(2, 4)));

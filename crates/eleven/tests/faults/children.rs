@@ -86,7 +86,6 @@ impl Meanwhile {
     ///
     /// # Errors
     /// If the namespace cannot be entered.
-    #[allow(dead_code, reason = "for rows whose traffic goes on while doctor looks")]
     pub(crate) fn start(net: &Net, mut act: impl FnMut() + Send + 'static) -> Result<Self, Skip> {
         let inside = File::open(net.path()).map_err(|error| Skip(format!("no namespace: {error}")))?;
         let ends = Arc::new(AtomicBool::new(false));

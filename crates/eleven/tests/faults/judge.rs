@@ -117,8 +117,16 @@ fn lacks(finding: &Value) -> Vec<String> {
     if subject.is_none_or(|subject| subject.values().all(Value::is_null)) {
         lacks.push(format!("{code}: a subject"));
     }
-    if finding["fixes"].as_array().is_none_or(Vec::is_empty) {
+    let fixes = finding["fixes"].as_array().map_or(&[][..], Vec::as_slice);
+    // Of what is as it should be it is enough to know.
+    if fixes.is_empty() && finding["severity"] != "info" {
         lacks.push(format!("{code}: something to do"));
+    }
+    let is_command = |text: &Value| text.as_str().is_some_and(|text| !text.is_empty());
+    if !fixes.iter().any(|fix| is_command(&fix["command"]))
+        && !finding["verify"].as_str().is_some_and(|verify| verify.contains('`'))
+    {
+        lacks.push(format!("{code}: a next command"));
     }
     lacks
 }

@@ -12,8 +12,10 @@
 
 mod arguments;
 mod children;
+mod helper;
 mod judge;
 mod lab;
+mod own;
 mod play;
 mod programs;
 mod row;
@@ -23,8 +25,15 @@ use std::process::ExitCode;
 
 use arguments::Arguments;
 use row::Row;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// Descriptors of this program.
+const FILES: u64 = 20_000;
 
 fn main() -> ExitCode {
+    if let Some(code) = helper::run(std::env::args().skip(1)) {
+        return code;
+    }
     let arguments = match Arguments::parse(std::env::args().skip(1)) {
         Ok(arguments) => arguments,
         Err(why) => {
@@ -32,7 +41,12 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let mut rows: Vec<Row> = lab::rows().into_iter().chain(programs::rows()).collect();
+    // Both ends of very many connections are this program's.
+    let files = Rlimit { current: Some(FILES), maximum: Some(FILES) };
+    if getrlimit(Resource::Nofile).current < Some(FILES) && setrlimit(Resource::Nofile, files).is_err() {
+        eprintln!("only some descriptors may be open: rows with many connections will not come about");
+    }
+    let mut rows: Vec<Row> = lab::rows().into_iter().chain(own::rows()).chain(programs::rows()).collect();
     rows.retain(|row| arguments.wants(&row.name));
     if arguments.list {
         for row in &rows {

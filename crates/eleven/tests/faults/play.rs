@@ -9,11 +9,12 @@ use eleven_testbed::namespace::Net;
 use serde_json::Value;
 
 use crate::judge::{Shown, judge};
-use crate::row::{Row, Skip};
+use crate::row::{Fault, Row, Skip};
 
 /// What came of a row.
 #[derive(Debug)]
 pub(crate) struct Played {
+    name: String,
     /// What doctor said, or why it could not be asked.
     pub(crate) shown: Result<Shown, String>,
     /// It was wrong at first, among others, and was played again alone.
@@ -64,9 +65,9 @@ pub(crate) fn all(rows: &[Row], at_once: usize) -> Vec<Played> {
         running.sort_by_key(|(index, _)| *index);
         running
             .into_iter()
-            .map(|(_, thread)| {
+            .map(|(index, thread)| {
                 let shown = thread.join().unwrap_or_else(|_| Err("it panicked".to_owned()));
-                Played { shown, again: false }
+                Played { name: rows[index].name.clone(), shown, again: false }
             })
             .collect()
     });
@@ -81,6 +82,11 @@ pub(crate) fn all(rows: &[Row], at_once: usize) -> Vec<Played> {
             })
             .collect();
         for (played, thread) in running {
+            // For whoever wants to know what a busy machine does.
+            if let Ok(shown) = &played.shown {
+                let notes = shown.notes.iter().chain(&shown.lacks);
+                notes.for_each(|note| eprintln!("{}: at first: {note}", played.name));
+            }
             played.shown = thread.join().unwrap_or_else(|_| Err("it panicked".to_owned()));
             played.again = true;
         }
@@ -108,12 +114,9 @@ fn broken(why: String) -> Shown {
 
 fn try_once(row: &Row, places: &Places) -> Result<Shown, Skip> {
     let net = Net::new()?;
-    let look = |fault: &crate::row::Fault| {
-        let path = fault.netns.clone().unwrap_or_else(|| net.path());
-        match findings(&path, row) {
-            Ok(findings) => judge(row, fault, &findings),
-            Err(why) => broken(why),
-        }
+    let look = |fault: &Fault| match findings(&net, row, fault) {
+        Ok(findings) => judge(row, fault, &findings),
+        Err(why) => broken(why),
     };
     if row.ripens.is_zero() {
         return places.taken(|| {
@@ -130,11 +133,17 @@ fn try_once(row: &Row, places: &Places) -> Result<Shown, Skip> {
     Ok(shown)
 }
 
-/// What doctor finds in a namespace.
-fn findings(netns: &str, row: &Row) -> Result<Vec<Value>, String> {
+/// What doctor finds in a namespace, or where the fault says.
+fn findings(net: &Net, row: &Row, fault: &Fault) -> Result<Vec<Value>, String> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_eleven"));
-    let apart = format!("{}ms", row.looks.as_millis());
-    command.args(["--netns", netns, "doctor", "--for", &apart, "--format", "json"]);
+    command.args(["doctor", "--format", "json"]);
+    if fault.asks.is_empty() {
+        let netns = fault.netns.clone().unwrap_or_else(|| net.path());
+        let apart = format!("{}ms", row.looks.as_millis());
+        command.args(["--netns", &netns, "--for", &apart]);
+    } else {
+        command.args(&fault.asks);
+    }
     command.stdin(Stdio::null()).env("LC_ALL", "C.UTF-8");
     for name in ["LANG", "LC_MESSAGES", "NO_COLOR", "COLUMNS"] {
         command.env_remove(name);

@@ -132,6 +132,8 @@ pub(crate) struct Fault {
     pub(crate) pids: Vec<u32>,
     /// Address of the peer that is at fault, with its port where that is known.
     pub(crate) remote: Option<String>,
+    /// What doctor is asked instead of two looks at this moment: `--from` with files, `--path` with a chain.
+    pub(crate) asks: Vec<String>,
     /// Ends it in an orderly way, where that is more than dropping it.
     pub(crate) release: Option<Box<dyn FnOnce() + Send>>,
     /// What it consists of: dropped in this order.
@@ -142,11 +144,10 @@ impl Fault {
     /// One that consists of a value: sockets, programs, threads.
     pub(crate) fn of(held: impl Any + Send) -> Self {
         let held: Vec<Box<dyn Any + Send>> = vec![Box::new(held)];
-        Self { netns: None, pids: Vec::new(), remote: None, release: None, held }
+        Self { netns: None, pids: Vec::new(), remote: None, asks: Vec::new(), release: None, held }
     }
 
     /// Holds something more, which ends after all that was there before.
-    #[allow(dead_code, reason = "for rows with several parts")]
     pub(crate) fn with(mut self, more: impl Any + Send) -> Self {
         self.held.push(Box::new(more));
         self
@@ -155,6 +156,12 @@ impl Fault {
     /// Doctor looks there.
     pub(crate) fn at(mut self, netns: String) -> Self {
         self.netns = Some(netns);
+        self
+    }
+
+    /// Doctor is asked this instead of looking.
+    pub(crate) fn asking<'a>(mut self, arguments: impl IntoIterator<Item = &'a str>) -> Self {
+        self.asks = arguments.into_iter().map(str::to_owned).collect();
         self
     }
 
