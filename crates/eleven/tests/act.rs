@@ -10,8 +10,10 @@ use eleven_testbed::sockets::{LOOPBACK, address, bound, listen, pair, time_wait}
 use rustix::io::Errno;
 use serde_json::Value;
 
-use crate::support::program::{Ran, eleven, run};
+use crate::fixes::program::Program;
+use crate::support::program::{Ran, RunInside, eleven, run};
 use crate::support::sockets::half_closed;
+use crate::support::terminal::Asking;
 
 #[track_caller]
 fn results(ran: Ran) -> Vec<(String, String)> {
@@ -175,4 +177,47 @@ fn wrong_settings_change_nothing() {
         assert!(nowhere.code == Some(1) && nowhere.stderr.contains("cannot remember"), "{nowhere:?}");
         assert!(!client.keepalive().expect("it is open"));
     });
+}
+
+#[test]
+fn what_ends_before_its_turn_is_told_socket_by_socket() {
+    let net = or_skip!(Net::new());
+    let state = tempfile::tempdir().expect("a directory");
+    for (words, says) in [
+        (&["kill"][..], "was gone before its turn"),
+        (&["keepalive", "--set", "time=60"], "the program has closed it meanwhile"),
+    ] {
+        let program = Program::start(&net, "serves 127.0.0.1:8080 2");
+        let (kept, _server) = net.run(|| pair(LOOPBACK));
+        let local = net.run(|| address(&kept));
+        let filter = "state established and not dport = :8080";
+        let mut command = eleven(&[words, &[filter]].concat());
+        command.env("ELEVEN_STATE", state.path());
+        let asking = or_skip!(net.run(|| Asking::start(&mut command)));
+        // Killed while the question stands; its sockets linger as nobody's.
+        let peers: Vec<String> = net
+            .eleven(&["list", &format!("pid {} and {filter}", program.pid()), "--format", "json"])
+            .json()
+            .as_array()
+            .expect("rows")
+            .iter()
+            .map(|row| format!("127.0.0.1:{}", row["local_port"]))
+            .collect();
+        assert_eq!(peers.len(), 2);
+        drop(program);
+        let ran = asking.answer("y");
+        let all = ran.stdout.clone() + &ran.stderr;
+        for peer in &peers {
+            let told = all.lines().any(|line| line.contains(peer) && line.contains(says));
+            assert!(told, "{peer} in {ran:#?}");
+        }
+        // The others were acted on.
+        if words[0] == "keepalive" {
+            assert_eq!(ran.code, Some(1), "{ran:#?}");
+            assert!(kept.keepalive().expect("it is open"), "{local}");
+        } else {
+            assert_eq!(ran.code, Some(0), "{ran:#?}");
+            assert!(kept.recv(&mut [MaybeUninit::uninit()]).is_err(), "{local}");
+        }
+    }
 }

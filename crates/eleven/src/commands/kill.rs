@@ -178,6 +178,15 @@ fn report(mut output: Output, closings: &[Closing<'_>]) -> anyhow::Result<()> {
                 }
             }
             writeln!(output, "{line}")?;
+            for Closing { socket, .. } in
+                closings.iter().filter(|closing| closing.result == Outcome::Gone).take(SHOWN)
+            {
+                let (local, remote) = (
+                    text::endpoint(socket.local_address, socket.local_port),
+                    text::endpoint(socket.remote_address, socket.remote_port),
+                );
+                writeln!(output, "{} {local} to {remote} was gone before its turn", socket.state)?;
+            }
             let mut failures: BTreeMap<&str, Vec<&Socket>> = BTreeMap::new();
             for closing in closings {
                 if let Some(error) = &closing.error {

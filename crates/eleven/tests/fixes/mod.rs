@@ -6,7 +6,7 @@
 
 mod execute;
 mod play;
-mod program;
+pub(crate) mod program;
 mod scenes;
 mod sysctls;
 mod texts;

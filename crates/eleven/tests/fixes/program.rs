@@ -20,14 +20,14 @@ use socket2::Socket;
 const ROLE: &str = "ELEVEN_TEST_ROLE";
 
 /// A running one; it ends with the value.
-pub(super) struct Program {
+pub(crate) struct Program {
     child: Child,
     said: BufReader<std::process::ChildStdout>,
 }
 
 impl Program {
     /// Starts one in a namespace and waits until the fault is there.
-    pub(super) fn start(net: &Net, role: &str) -> Self {
+    pub(crate) fn start(net: &Net, role: &str) -> Self {
         let program = std::env::current_exe().expect("this is a program");
         let mut command = Command::new(program);
         command.args(["fixes::program::program", "--exact", "--ignored", "--nocapture"]).env(ROLE, role);
@@ -39,12 +39,12 @@ impl Program {
         program
     }
 
-    pub(super) fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// Lets it do what the finding asks of it.
-    pub(super) fn mend(&mut self) {
+    pub(crate) fn mend(&mut self) {
         let input = self.child.stdin.as_mut().expect("a pipe");
         input.write_all(b"mend\n").expect("it listens");
         self.wait_for("mended");
@@ -145,7 +145,11 @@ fn play(role: &str) -> Box<dyn Any> {
             let listener = listen(place(1), 64);
             let at = address(&listener);
             let pairs: Vec<_> =
-                (0..number(2)).map(|_| (connect(at), listener.accept().expect("a client waits"))).collect();
+                (0..number(2)).map(|_| (connect(at), listener.accept().expect("a client waits").0)).collect();
+            // Nothing of them lingers when the program ends.
+            for socket in pairs.iter().flat_map(|(client, server)| [client, server]) {
+                socket.set_linger(Some(Duration::ZERO)).expect("an open descriptor");
+            }
             Box::new((listener, pairs))
         }
         "short" => {

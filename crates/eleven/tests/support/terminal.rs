@@ -2,9 +2,9 @@
 
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{OptionalActions, Winsize, tcgetattr, tcsetattr, tcsetwinsize};
@@ -52,6 +52,52 @@ pub(crate) fn run_in_terminal(columns: u16, command: &mut Command) -> Result<Ran
     child.stderr.take().expect("it is a pipe").read_to_string(&mut stderr).expect("messages are UTF-8");
     let status = child.wait().expect("it is a child");
     Ok(Ran { code: status.code(), stdout: String::from_utf8(stdout).expect("output is UTF-8"), stderr })
+}
+
+/// A command that asks, with somebody at a terminal to answer.
+pub(crate) struct Asking {
+    child: Child,
+    answers: File,
+    said: String,
+}
+
+impl Asking {
+    /// Starts it and waits for its question on standard error.
+    ///
+    /// # Errors
+    /// Why there is no terminal.
+    pub(crate) fn start(command: &mut Command) -> Result<Self, String> {
+        let no_terminal = |error: rustix::io::Errno| format!("no terminal: {error}");
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).map_err(no_terminal)?;
+        grantpt(&master).map_err(no_terminal)?;
+        unlockpt(&master).map_err(no_terminal)?;
+        let name = ptsname(&master, Vec::new()).map_err(no_terminal)?;
+        let slave = OpenOptions::new().read(true).write(true).open(OsStr::from_bytes(name.as_bytes()));
+        let slave = slave.map_err(|error| format!("no terminal: {error}"))?;
+        command.stdin(slave).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().map_err(|error| format!("no command: {error}"))?;
+        command.stdin(Stdio::null());
+        let stderr = child.stderr.as_mut().expect("a pipe");
+        let mut said = Vec::new();
+        let mut byte = [0];
+        while !said.ends_with(b"[y/N] ") {
+            assert_eq!(
+                stderr.read(&mut byte).expect("it can be read"),
+                1,
+                "{}",
+                String::from_utf8_lossy(&said)
+            );
+            said.push(byte[0]);
+        }
+        Ok(Self { child, answers: master.into(), said: String::from_utf8(said).expect("messages are UTF-8") })
+    }
+
+    /// Answers, and waits for the end.
+    pub(crate) fn answer(mut self, answer: &str) -> Ran {
+        writeln!(self.answers, "{answer}").expect("somebody reads it");
+        let ran = Ran::from(self.child.wait_with_output().expect("it is a child"));
+        Ran { stderr: self.said + &ran.stderr, ..ran }
+    }
 }
 
 /// The text without sequences that set colours.

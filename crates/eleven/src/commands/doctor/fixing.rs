@@ -1,22 +1,14 @@
-//! `--fix`: sets the sysctls that findings name, keeps a record, and looks again.
+//! `--fix`: which sysctls are to be set, and whether the evidence is gone afterwards.
 
-use std::path::Path;
-
-use anyhow::Context;
 use eleven_doctor::{FOLKLORE, Finding, Severity, SysctlChange};
 use eleven_knowledge::DoctorTexts;
-use eleven_linux::act::sysctl;
-use eleven_linux::namespace::{self, NamespaceChoice, NamespaceHandle};
+use eleven_linux::namespace::{self, NamespaceHandle};
 
-use super::undo::{Entry, Record};
+use super::apply::{Wanted, apply, not_of_this_namespace};
 use super::{Chosen, Looks, Report, looking};
-use crate::ask::confirm;
 use crate::cli::{DoctorArgs, Global};
 use crate::commands::{WrongUsage, language};
 use crate::output::note;
-
-/// Where lasting values go.
-const PERSISTENT: &str = "/etc/sysctl.d/90-eleven.conf";
 
 /// Applies what the findings propose.
 pub(super) fn run(
@@ -26,7 +18,8 @@ pub(super) fn run(
     looks: &Looks,
     findings: &[Finding],
 ) -> anyhow::Result<()> {
-    let mut changes: Vec<(&SysctlChange, &'static str)> = Vec::new();
+    let texts = DoctorTexts::of(language(global));
+    let mut changes: Vec<(&SysctlChange, &Finding)> = Vec::new();
     // The best change of each finding; what is only worth a word is left alone unless it is named.
     let is_meant = |finding: &&Finding| {
         finding.severity > Severity::Info || args.only.contains(&finding.code.to_owned())
@@ -37,7 +30,7 @@ pub(super) fn run(
             !changes.iter().any(|(other, _)| other.name == change.name && other.netns == change.netns)
         };
         if let Some(change) = change.filter(is_new) {
-            changes.push((change, finding.code));
+            changes.push((change, finding));
         }
     }
     if changes.is_empty() {
@@ -46,13 +39,18 @@ pub(super) fn run(
     }
     let handles = namespace::open(&global.netns)?.0;
     let mut wanted = Vec::new();
-    for (change, code) in changes {
+    for (change, finding) in changes {
         let inode = looks.after.namespace(&change.netns).map(|state| state.namespace.inode);
-        let handle = handles.iter().find(|handle| Some(handle.namespace.inode) == inode);
-        match handle {
-            Some(handle) => wanted.push((handle, change.clone(), code)),
-            None => note(&format!("{}: its namespace {} is gone", change.name, change.netns)),
+        let Some(handle) = handles.iter().find(|handle| Some(handle.namespace.inode) == inode) else {
+            note(&format!("{}: its namespace {} is gone", change.name, change.netns));
+            continue;
+        };
+        if let Some(why) = not_of_this_namespace(handle, change.name) {
+            note(&why);
+            continue;
         }
+        let reason = Report::of(finding, &texts).title;
+        wanted.push(Wanted { handle, change: change.clone(), code: finding.code, reason });
     }
     let done = apply(args, &wanted)?;
     if done == 0 {
@@ -64,20 +62,15 @@ pub(super) fn run(
     // Rates need a look before; the one that was judged is it.
     let case = eleven_doctor::Case::new(Some(&looks.after), &again.after);
     let (left, _) = eleven_doctor::judge(&case, |rule| chosen.has(rule));
-    let texts = DoctorTexts::of(language(global));
-    for code in codes(&wanted) {
+    let mut codes: Vec<&str> = wanted.iter().map(|wanted| wanted.code).collect();
+    codes.dedup();
+    for code in codes {
         match left.iter().find(|finding| finding.code == code) {
             None => note(&format!("{code}: the evidence is gone")),
             Some(finding) => note(&format!("{code}: still there: {}", Report::of(finding, &texts).title)),
         }
     }
     Ok(())
-}
-
-fn codes(wanted: &[(&NamespaceHandle, SysctlChange, &'static str)]) -> Vec<&'static str> {
-    let mut codes: Vec<&'static str> = wanted.iter().map(|(_, _, code)| *code).collect();
-    codes.dedup();
-    codes
 }
 
 /// `--set NAME=VALUE`, unless it is known to do harm.
@@ -89,32 +82,48 @@ pub(super) fn set(global: &Global, args: &DoctorArgs) -> anyhow::Result<()> {
         let Some((name, value)) = word.split_once('=') else {
             return Err(WrongUsage::Other(format!("`{word}` is not of the form NAME=VALUE")).into());
         };
-        let (name, value) = (name.trim(), value.trim());
-        let name = if name.contains('.') { name.to_owned() } else { format!("net.ipv4.{name}") };
-        let number = value.parse::<u64>().ok();
+        let name = known_name(name.trim())?;
+        let value = value.trim();
         if let Some(folklore) = FOLKLORE.iter().find(|folklore| folklore.sysctl == name)
-            && number.is_some_and(folklore.is_harmful)
+            && number(value).is_some_and(folklore.is_harmful)
         {
             let why = texts.cause("harmful-sysctl", Some(folklore.reason)).unwrap_or_default();
             return Err(WrongUsage::Other(format!("{name}={value} is refused: {why}")).into());
         }
-        let Some((name, _)) = eleven_knowledge::sysctls().into_iter().find(|(known, _)| *known == name)
-        else {
-            return Err(WrongUsage::Other(format!("`{name}` is no sysctl that eleven knows")).into());
-        };
         for handle in &handles {
+            if let Some(why) = not_of_this_namespace(handle, &name) {
+                anyhow::bail!(why);
+            }
             let from = handle.run(|| eleven_linux::proc::sysctl::read(&name))?.unwrap_or_default();
-            let change = SysctlChange {
-                netns: handle.namespace.label.clone(),
-                name: leak(&name),
-                from,
-                to: value.to_owned(),
-            };
-            wanted.push((handle, change, "set"));
+            let netns = handle.namespace.label.clone();
+            let change = SysctlChange { netns, name: leak(&name), from, to: value.to_owned() };
+            wanted.push(Wanted { handle, change, code: "set", reason: format!("--set {word}") });
         }
     }
     apply(args, &wanted)?;
     Ok(())
+}
+
+/// The full name of a sysctl that is known, as written with dots, slashes, or without its beginning.
+fn known_name(name: &str) -> Result<String, WrongUsage> {
+    let dotted = name.replace('/', ".");
+    let full = if dotted.contains('.') { dotted } else { format!("net.ipv4.{dotted}") };
+    let known = eleven_knowledge::sysctls();
+    if known.contains_key(&full) {
+        return Ok(full);
+    }
+    let hint = crate::filter::suggest::nearest(&full, known.keys().map(String::as_str))
+        .map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+    Err(WrongUsage::Other(format!("`{full}` is no sysctl that eleven knows{hint}")))
+}
+
+/// A number as the kernel reads one (`strtoul` with base 0).
+fn number(value: &str) -> Option<u64> {
+    match value.strip_prefix("0x").or(value.strip_prefix("0X")) {
+        Some(digits) => u64::from_str_radix(digits, 16).ok(),
+        None if value.len() > 1 && value.starts_with('0') => u64::from_str_radix(value, 8).ok(),
+        None => value.parse().ok(),
+    }
 }
 
 /// The few names given on the command line live as long as the program.
@@ -122,89 +131,37 @@ fn leak(name: &str) -> &'static str {
     Box::leak(name.to_owned().into_boxed_str())
 }
 
-/// Shows, asks, sets and records; returns how many were set.
-fn apply(
-    args: &DoctorArgs,
-    wanted: &[(&NamespaceHandle, SysctlChange, &'static str)],
-) -> anyhow::Result<usize> {
-    let mut text = String::from("these sysctls are to be set:");
-    for (handle, change, code) in wanted {
-        let place = &handle.namespace.label;
-        text.push_str(&format!(
-            "\n  {} from {} to {} in netns {place}  ({code})",
-            change.name, change.from, change.to
-        ));
-    }
-    note(&text);
-    if !args.act.yes && !confirm("Set them?")? {
-        note("nothing was changed");
-        return Ok(0);
-    }
-    let mut record = Record::load()?;
-    let mut done = 0;
-    for (handle, change, _) in wanted {
-        // Recorded first: what cannot be taken back is not begun.
-        record.push(Entry::of(handle, change));
-        record.save().context("the undo record cannot be written, so nothing is changed")?;
-        match sysctl::set(handle, change.name, &change.to) {
-            Ok(_) => {
-                done += 1;
-                note(&format!("{} is {} now (was {})", change.name, change.to, change.from));
-            }
-            Err(error) => {
-                // What the kernel took but shows otherwise is put back.
-                if matches!(error, sysctl::SetError::Ignored { .. }) {
-                    let _ = sysctl::set(handle, change.name, &change.from);
-                }
-                record.pop();
-                record.save()?;
-                note(&error.to_string());
-            }
-        }
-    }
-    if args.persist && done > 0 {
-        persist(Path::new(PERSISTENT), wanted)?;
-    }
-    if done > 0 {
-        note("`eleven doctor --undo` takes it back");
-    } else {
-        anyhow::bail!("no sysctl could be set");
-    }
-    Ok(done)
-}
-
-/// Adds lines to the file of lasting values, in place of those of the same name.
-fn persist(path: &Path, wanted: &[(&NamespaceHandle, SysctlChange, &'static str)]) -> anyhow::Result<()> {
-    let old = std::fs::read_to_string(path).unwrap_or_default();
-    let is_new = |line: &&str| {
-        let name = line.split('=').next().unwrap_or_default().trim();
-        !wanted.iter().any(|(_, change, _)| change.name == name)
-    };
-    let mut text = String::new();
-    for line in old.lines().filter(is_new) {
-        text.push_str(line);
-        text.push('\n');
-    }
-    if text.is_empty() {
-        text.push_str("# Written by `eleven doctor --fix --persist`.\n");
-    }
-    for (_, change, _) in wanted {
-        text.push_str(&format!("{} = {}\n", change.name, change.to));
-    }
-    let beside = path.with_extension("conf.part");
-    std::fs::write(&beside, text)
-        .and_then(|()| std::fs::rename(&beside, path))
-        .with_context(|| format!("cannot write {}", path.display()))?;
-    note(&format!("written to {}, for the host's own namespace at boot", path.display()));
-    Ok(())
-}
-
 /// The namespace that an entry was set in, if it still is there: among those that the command
 /// line names, else wherever it is found.
-pub(super) fn namespace_of(named: &NamespaceChoice, inode: u64) -> Option<NamespaceHandle> {
+pub(super) fn namespace_of(named: &namespace::NamespaceChoice, inode: u64) -> Option<NamespaceHandle> {
+    use namespace::NamespaceChoice;
     let choices = [named.clone(), NamespaceChoice::This, NamespaceChoice::One(inode.to_string())];
-    choices.iter().find_map(|choice| {
+    let found = choices.iter().find_map(|choice| {
         let (handles, _) = namespace::open(choice).ok()?;
         handles.into_iter().find(|handle| handle.namespace.inode == inode)
+    });
+    found.or_else(|| {
+        let (handles, _) = namespace::open(&NamespaceChoice::All).ok()?;
+        handles.into_iter().find(|handle| handle.namespace.inode == inode)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_read_as_the_kernel_reads_them() {
+        assert_eq!(["1", "0x1", "0X10", "010", "0", "00"].map(number), [1, 1, 16, 8, 0, 0].map(Some));
+        assert_eq!(["", "x", "-1", "1 2"].map(number), [None; 4]);
+    }
+
+    #[test]
+    fn names_are_completed() {
+        for name in ["tcp_sack", "net.ipv4.tcp_sack", "net/ipv4/tcp_sack"] {
+            assert_eq!(known_name(name).unwrap(), "net.ipv4.tcp_sack");
+        }
+        let error = known_name("tcp_sak").unwrap_err().to_string();
+        assert!(error.contains("did you mean `net.ipv4.tcp_sack`"), "{error}");
+    }
 }

@@ -1,8 +1,10 @@
 //! `eleven doctor`: what is wrong, who must act, and what helps.
 
+mod apply;
 mod fixing;
 mod looking;
 mod path;
+mod persist;
 mod print;
 mod report;
 mod undo;
@@ -35,7 +37,7 @@ pub(super) fn run(global: &Global, args: &DoctorArgs) -> anyhow::Result<ExitCode
         return Ok(exit_code(args, &findings));
     }
     if args.undo {
-        undo::run(global, args.act.yes)?;
+        undo::run(global, args.act)?;
         return Ok(ExitCode::SUCCESS);
     }
     if args.watch {

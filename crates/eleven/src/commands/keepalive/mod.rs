@@ -15,10 +15,11 @@ use crate::cli::{Global, KeepaliveArgs};
 use crate::fields::Needs;
 use crate::output::{Output, note};
 use crate::text;
+use crate::undo::Journal;
 
 pub(super) fn run(global: &Global, args: &KeepaliveArgs) -> anyhow::Result<()> {
     if args.undo {
-        return undo::run(global, args.act.yes);
+        return undo::run(args.act);
     }
     let change = change::wanted(args)?;
     let filter = parse_filter(&args.filter.filter)?;
@@ -57,12 +58,15 @@ pub(super) fn run(global: &Global, args: &KeepaliveArgs) -> anyhow::Result<()> {
         note("nothing was changed");
         return Ok(());
     }
-    let mut record = undo::Record::open()?;
-    let rows: Vec<Row> = rows.into_iter().map(|row| set(row, &change, &mut record)).collect();
+    let journal = Journal::open()?;
+    let rows: Vec<Row> = rows.into_iter().map(|row| set(row, &change, &journal)).collect();
     let failed = rows.iter().filter(|row| row.error().is_some()).count();
     say_unreachable(&rows);
     output.finish(&rows)?;
-    note(&format!("`eleven keepalive --undo` puts back what was, as {} remembers it", record.path()));
+    note(&format!(
+        "`eleven keepalive --undo` puts back what was, as {} remembers it",
+        journal.path().display()
+    ));
     let all = text::counted(rows.len() as u64, "socket");
     anyhow::ensure!(failed == 0, "{failed} of {all} could not be changed");
     Ok(())
@@ -96,14 +100,14 @@ fn held(socket: &Socket) -> Result<HeldSocket, ReachError> {
     result
 }
 
-fn set(mut row: Row, change: &OptionChange, record: &mut undo::Record) -> Row {
+fn set(mut row: Row, change: &OptionChange, journal: &Journal) -> Row {
     if row.before.is_err() || row.socket.cookie.is_none() {
         return row;
     }
-    let mut attempt = || -> Result<_, ReachError> {
+    let attempt = || -> Result<_, ReachError> {
         let held = held(&row.socket)?;
         // Written down first: who is interrupted in between can still go back.
-        record.write(&row.socket, &held.timers()?).map_err(ReachError::Other)?;
+        undo::remember(journal, &row.socket, &held.timers()?).map_err(ReachError::Other)?;
         held.change(change)?;
         held.timers()
     };

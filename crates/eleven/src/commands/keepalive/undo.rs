@@ -3,107 +3,105 @@
 use std::io;
 
 use eleven_linux::act::{HeldSocket, OptionChange, ReachError, SocketTimers};
-use eleven_snapshot::{Keepalive, Owner, Socket};
-use serde::{Deserialize, Serialize};
+use eleven_snapshot::Socket;
 
 use crate::ask::confirm;
-use crate::cli::Global;
-use crate::output::{Output, note};
+use crate::cli::ActArgs;
+use crate::output::note;
 use crate::text;
-use crate::undo::{Journal, boot_id};
+use crate::undo::{Change, Entry, Journal};
 
-/// One socket as it was.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Entry {
-    boot_id: String,
-    cookie: u64,
-    owners: Vec<Owner>,
-    local: String,
-    remote: String,
-    keepalive: Keepalive,
-    user_timeout_ms: Option<u32>,
+/// Remembers a socket as it is.
+pub(super) fn remember(journal: &Journal, socket: &Socket, before: &SocketTimers) -> io::Result<()> {
+    let change = Change::Keepalive {
+        cookie: socket.cookie.unwrap_or(0),
+        owners: socket.owners.clone(),
+        local: text::endpoint(socket.local_address, socket.local_port),
+        remote: text::endpoint(socket.remote_address, socket.remote_port),
+        keepalive: before.keepalive,
+        user_timeout_ms: before.user_timeout_ms,
+    };
+    journal.append(change).map(drop)
 }
 
-/// The record, open for writing.
-pub(super) struct Record {
-    journal: Journal<Entry>,
-    boot_id: String,
-}
-
-impl Record {
-    pub(super) fn open() -> anyhow::Result<Self> {
-        Ok(Self { journal: Journal::open("keepalive")?, boot_id: boot_id() })
-    }
-
-    pub(super) fn path(&self) -> String {
-        self.journal.path().display().to_string()
-    }
-
-    pub(super) fn write(&mut self, socket: &Socket, before: &SocketTimers) -> io::Result<()> {
-        self.journal.append(&Entry {
-            boot_id: self.boot_id.clone(),
-            cookie: socket.cookie.unwrap_or(0),
-            owners: socket.owners.clone(),
-            local: text::endpoint(socket.local_address, socket.local_port),
-            remote: text::endpoint(socket.remote_address, socket.remote_port),
-            keepalive: before.keepalive,
-            user_timeout_ms: before.user_timeout_ms,
-        })
+/// The socket that an entry is about.
+fn cookie(entry: &Entry) -> Option<u64> {
+    match &entry.change {
+        Change::Keepalive { cookie, .. } => Some(*cookie),
+        Change::Sysctl { .. } | Change::Persisted { .. } => None,
     }
 }
 
 /// Puts back what was before the changes that are remembered.
-pub(super) fn run(global: &Global, yes: bool) -> anyhow::Result<()> {
-    let mut journal: Journal<Entry> = Journal::open("keepalive")?;
-    let boot = boot_id();
+pub(super) fn run(act: ActArgs) -> anyhow::Result<()> {
+    let journal = Journal::look()?;
     let mut entries = journal.entries()?;
-    // What was changed before this boot is gone with it.
-    entries.retain(|entry| entry.boot_id == boot && entry.cookie != 0);
+    entries.retain(|entry| cookie(entry).is_some());
+    let (entries, old): (Vec<Entry>, Vec<Entry>) = entries.into_iter().partition(Entry::is_of_this_boot);
     // Of several changes the first one knows what was in the beginning.
-    let mut oldest: Vec<Entry> = Vec::new();
-    for entry in entries {
-        if !oldest.iter().any(|known| known.cookie == entry.cookie) {
+    let mut oldest: Vec<&Entry> = Vec::new();
+    for entry in &entries {
+        if !oldest.iter().any(|known| cookie(known) == cookie(entry)) {
             oldest.push(entry);
         }
     }
-    let output = Output::open(global)?;
+    if !old.is_empty() {
+        let changes = text::counted(old.len() as u64, "change");
+        note(&format!("{changes} of before this boot: those sockets ended with it"));
+    }
     if oldest.is_empty() {
-        journal.clear()?;
+        if !old.is_empty() && !act.dry_run {
+            journal.forget(&old)?;
+        }
         note("there is nothing to undo");
         return Ok(());
     }
+    if act.dry_run {
+        for entry in oldest {
+            if let Change::Keepalive { local, remote, keepalive, .. } = &entry.change {
+                let word = if keepalive.enabled { "on" } else { "off" };
+                note(&format!("{local} to {remote} would be put back: keepalive {word}"));
+            }
+        }
+        return Ok(());
+    }
     let count = text::counted(oldest.len() as u64, "socket");
-    if !yes && !confirm(&format!("Put the former settings of {count} back?"))? {
+    if !act.yes && !confirm(&format!("Put the former settings of {count} back?"))? {
         note("nothing was changed");
         return Ok(());
     }
     let (mut back, mut gone, mut failed) = (0_u64, 0_u64, Vec::new());
     for entry in oldest {
-        match put_back(&entry) {
+        match put_back(entry) {
             Ok(()) => back += 1,
             Err(ReachError::Gone) => gone += 1,
             Err(error) => {
-                note(&format!("{} to {}: {error}", entry.local, entry.remote));
-                failed.push(entry);
+                if let Change::Keepalive { local, remote, .. } = &entry.change {
+                    note(&format!("{local} to {remote}: {error}"));
+                }
+                failed.push(cookie(entry));
             }
         }
     }
     // What could not be put back is kept for the next attempt.
-    journal.replace(&failed)?;
-    drop(output);
+    let done = entries.iter().filter(|entry| !failed.contains(&cookie(entry)));
+    journal.forget(&done.chain(&old).cloned().collect::<Vec<_>>())?;
     note(&format!("{} put back, {} closed meanwhile", text::thousands(back), text::thousands(gone)));
     anyhow::ensure!(failed.is_empty(), "{} could not be put back", failed.len());
     Ok(())
 }
 
 fn put_back(entry: &Entry) -> Result<(), ReachError> {
+    let Change::Keepalive { cookie, owners, keepalive, user_timeout_ms, .. } = &entry.change else {
+        return Err(ReachError::Gone);
+    };
     let mut result = Err(ReachError::Gone);
-    for owner in &entry.owners {
-        result = HeldSocket::of(owner, Some(entry.cookie));
+    for owner in owners {
+        result = HeldSocket::of(owner, Some(*cookie));
         if result.is_ok() {
             break;
         }
     }
-    let timers = SocketTimers { keepalive: entry.keepalive, user_timeout_ms: entry.user_timeout_ms };
+    let timers = SocketTimers { keepalive: *keepalive, user_timeout_ms: *user_timeout_ms };
     result?.change(&OptionChange::back_to(&timers)).map(drop)
 }
