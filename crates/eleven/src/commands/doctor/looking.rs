@@ -4,7 +4,6 @@ use std::fs::File;
 use std::io::{IsTerminal, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -17,20 +16,26 @@ use eleven_snapshot::{Snapshot, Socket};
 
 use super::Looks;
 use crate::cli::Global;
+use crate::commands::Interrupted;
+use crate::commands::interrupt::Waiter;
+use crate::output::note;
 
 /// Two looks at this moment, so far apart.
-pub(super) fn two_looks(global: &Global, apart: Duration) -> Result<Looks, ReadError> {
+pub(super) fn two_looks(global: &Global, apart: Duration) -> anyhow::Result<Looks> {
     let first = now(global, None)?;
     if apart.is_zero() {
         return Ok(Looks { before: None, after: first });
     }
-    wait(apart);
+    wait(&Waiter::new()?, apart)?;
     let after = now(global, Some(&first))?;
     Ok(Looks { before: Some(first), after })
 }
 
 /// Waits, and says so on a terminal.
-pub(super) fn wait(apart: Duration) {
+///
+/// # Errors
+/// [`Interrupted`] by Ctrl-C.
+pub(super) fn wait(waiter: &Waiter, apart: Duration) -> Result<(), Interrupted> {
     let end = Instant::now() + apart;
     let mut error = std::io::stderr();
     let shows = error.is_terminal();
@@ -45,9 +50,14 @@ pub(super) fn wait(apart: Duration) {
             let _ = error.flush();
         }
         if left.is_zero() {
-            return;
+            return Ok(());
         }
-        thread::sleep(left.min(Duration::from_millis(if shows { 250 } else { 60_000 })));
+        if waiter.wait(if shows { left.min(Duration::from_millis(250)) } else { left }) {
+            if shows {
+                let _ = write!(error, "\r\x1b[K");
+            }
+            return Err(Interrupted);
+        }
     }
 }
 
@@ -120,13 +130,14 @@ pub(super) fn from_files(paths: &[PathBuf]) -> anyhow::Result<Looks> {
     match snapshots.pop() {
         Some(first) => {
             let (first, last) = if first.taken_at_s > last.taken_at_s {
-                crate::output::note(
-                    "the first snapshot is the later one: they are judged the other way round",
-                );
+                note("the first snapshot is the later one: they are judged the other way round");
                 (last, first)
             } else {
                 (first, last)
             };
+            if let Some(text) = unlike(&first, &last) {
+                note(&text);
+            }
             let before = look_at(&first, None);
             let after = look_at(&last, Some(&before.digest));
             Ok(Looks { before: Some(before), after })
@@ -140,9 +151,46 @@ pub(super) fn from_files(paths: &[PathBuf]) -> anyhow::Result<Looks> {
     }
 }
 
+/// Why two snapshots say less together than two looks at one host do.
+fn unlike(first: &Snapshot, last: &Snapshot) -> Option<String> {
+    if first.host != last.host {
+        return Some(format!(
+            "the snapshots are of different hosts, {} and {}: what changed between them means little",
+            crate::text::printable(&first.host),
+            crate::text::printable(&last.host)
+        ));
+    }
+    if first.boot_id != last.boot_id || first.kernel != last.kernel {
+        let kernels = if first.kernel == last.kernel {
+            String::new()
+        } else {
+            format!(
+                " (Linux {} and {})",
+                crate::text::printable(&first.kernel),
+                crate::text::printable(&last.kernel)
+            )
+        };
+        return Some(format!(
+            "the snapshots are of different boots{kernels}: counters began anew in between, so they tell no rates, and \
+             sockets are known again by address only"
+        ));
+    }
+    (last.taken_at_s - first.taken_at_s <= 0.05)
+        .then(|| "both snapshots are of the same moment: they tell no rates and no growth".to_owned())
+}
+
+/// Seconds from 1970 to a time that no snapshot is of.
+const TOO_LATE_S: f64 = 1e11;
+
 fn read(path: &Path) -> anyhow::Result<Snapshot> {
     let file = File::open(path).with_context(|| format!("cannot open the snapshot {}", path.display()))?;
     let (mut snapshot, _) = eleven_snapshot::read(file).with_context(|| path.display().to_string())?;
+    anyhow::ensure!(
+        (0.0..TOO_LATE_S).contains(&snapshot.taken_at_s),
+        "{}: it says that it was taken at {} s since 1970, which no snapshot was; was it edited?",
+        path.display(),
+        snapshot.taken_at_s
+    );
     for text in &mut snapshot.notes {
         *text = format!("{}: {text}", path.display());
     }
