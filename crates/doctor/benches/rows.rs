@@ -88,6 +88,7 @@ fn look(rows: &Rows, size: u64, at_s: f64, before: Option<&Digest>) -> Look {
         own_namespace: None,
         notes: Vec::new(),
         namespaces: Vec::new(),
+        pulses: Vec::new(),
         processes: vec![Process {
             pid: 1,
             name: "server".into(),

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use eleven_snapshot::NamespaceState;
+use eleven_snapshot::{Counters, NamespaceState};
 
-use crate::digest::{Kind, Netns, Sample};
+use crate::digest::{Kind, Netns, Sample, is_within_host};
 use crate::look::tcp_ext;
 use crate::{Fix, Look, Missing, Subject, SysctlChange, Thresholds};
 
@@ -63,15 +63,37 @@ impl<'a> Case<'a> {
     pub(crate) fn mirror_is_missing(&self, sample: &Sample) -> bool {
         self.after.digest.asked_for_mirrors()
             && self.earlier(sample).is_some()
-            && self.after.digest.is_local(sample.tuple.remote.ip())
             && self.mirror(sample).is_none()
-            && is_on_this_host(sample)
+            && is_within_host(sample.tuple)
     }
 
     /// Growth of a `TcpExt` counter between the looks, in a namespace of the later one.
     pub(crate) fn grown(&self, state: &NamespaceState, name: &str) -> Option<u64> {
         let before = self.before.filter(|_| self.same_boot())?.namespace(&state.namespace.label)?;
         u64::try_from(tcp_ext(state, name)?.checked_sub(tcp_ext(before, name)?)?).ok()
+    }
+
+    /// In how many of the moments between the looks a sum of counters rose, and how many moments
+    /// there were; `None` where the counters were not read in between.
+    pub(crate) fn pulses(
+        &self,
+        state: &NamespaceState,
+        sum: impl Fn(&Counters) -> Option<i64>,
+    ) -> Option<(u64, u64)> {
+        let label = &state.namespace.label;
+        let first = &self.before.filter(|_| self.same_boot())?.namespace(label)?.counters;
+        let between = self.after.pulses.iter().filter_map(|pulse| {
+            pulse.iter().find(|(namespace, _)| namespace == label).map(|(_, counters)| counters)
+        });
+        let mut previous = sum(first)?;
+        let (mut rises, mut moments) = (0, 0);
+        for counters in between.chain([&state.counters]) {
+            let now = sum(counters)?;
+            rises += u64::from(now > previous);
+            moments += 1;
+            previous = now;
+        }
+        (moments > 1).then_some((rises, moments))
     }
 
     /// The same of a counter in group `Tcp`.
@@ -149,10 +171,4 @@ fn inside(look: &Look, state: &NamespaceState) -> String {
         (None, None, Some(path)) => format!("nsenter --net={path} "),
         (None, None, None) => String::new(),
     }
-}
-
-/// Whether the other end can only be in the namespace that was read: loopback always is.
-fn is_on_this_host(sample: &Sample) -> bool {
-    let remote = sample.tuple.remote.ip();
-    remote.is_loopback() || remote == sample.tuple.local.ip()
 }

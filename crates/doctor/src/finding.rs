@@ -226,6 +226,8 @@ pub struct Finding {
     pub missing: Vec<Missing>,
     /// Where it is written.
     pub references: &'static [&'static str],
+    /// It is the cause of other findings as severe, and stands before them.
+    pub(crate) leads: bool,
 }
 
 impl Finding {
@@ -244,6 +246,7 @@ impl Finding {
             growth_per_minute: None,
             missing: Vec::new(),
             references: &[],
+            leads: false,
         }
     }
 

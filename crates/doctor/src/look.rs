@@ -1,12 +1,17 @@
 //! One reading of the host.
 
-use eleven_snapshot::{CounterTable, NamespaceState, Process, ProcessDetail, ReaderKind};
+use std::sync::Arc;
+
+use eleven_snapshot::{CounterTable, Counters, NamespaceState, Process, ProcessDetail, ReaderKind};
 
 use crate::Digest;
 use crate::digest::Kind;
 
 /// Processes of one kind that are looked at more closely.
 const DETAILED: usize = 32;
+
+/// Processes that share a listener of which that many are looked at.
+const SHARING: usize = 8;
 
 /// What one reading of the host gave. The sockets themselves are in the digest.
 #[derive(Debug)]
@@ -27,6 +32,9 @@ pub struct Look {
     pub notes: Vec<String>,
     /// The namespaces looked into, with their counters and sysctls.
     pub namespaces: Vec<NamespaceState>,
+    /// The counters of each namespace, by label, at moments between the look before and this
+    /// one: they tell a burst from what goes on.
+    pub pulses: Vec<Vec<(Arc<str>, Counters)>>,
     /// The processes that own sockets.
     pub processes: Vec<Process>,
     /// What those processes were doing that [`Look::wants_detail`] named.
@@ -45,8 +53,10 @@ impl Look {
     /// that hold many sockets.
     pub fn wants_detail(&self) -> Vec<u32> {
         let waiting = self.digest.listeners.all.iter().filter(|listener| listener.queue > Some(0));
-        let mut wanted: Vec<u32> =
-            waiting.filter_map(|listener| listener.owners.first()).map(|owner| owner.pid).collect();
+        let mut wanted: Vec<u32> = waiting
+            .flat_map(|listener| listener.owners.iter().take(SHARING))
+            .map(|owner| owner.pid)
+            .collect();
         let mut leaking: Vec<_> =
             self.digest.holders.0.iter().filter(|(_, holding)| holding.count > 1).collect();
         leaking.sort_by_key(|(_, holding)| std::cmp::Reverse(holding.count));
@@ -86,12 +96,22 @@ pub(crate) fn sysctl_part(state: &NamespaceState, name: &str, index: usize) -> O
 
 /// A counter of `/proc/net/netstat`'s group `TcpExt`.
 pub(crate) fn tcp_ext(state: &NamespaceState, name: &str) -> Option<i64> {
-    state.counters.get(CounterTable::Netstat, &format!("TcpExt.{name}"))
+    tcp_ext_of(&state.counters, name)
+}
+
+/// The same, of counters alone.
+pub(crate) fn tcp_ext_of(counters: &Counters, name: &str) -> Option<i64> {
+    counters.get(CounterTable::Netstat, &format!("TcpExt.{name}"))
 }
 
 /// A counter of `/proc/net/snmp`'s group `Tcp`.
 pub(crate) fn tcp_mib(state: &NamespaceState, name: &str) -> Option<i64> {
-    state.counters.get(CounterTable::Snmp, &format!("Tcp.{name}"))
+    tcp_mib_of(&state.counters, name)
+}
+
+/// The same, of counters alone.
+pub(crate) fn tcp_mib_of(counters: &Counters, name: &str) -> Option<i64> {
+    counters.get(CounterTable::Snmp, &format!("Tcp.{name}"))
 }
 
 /// A number of the line `TCP:` in `/proc/net/sockstat`.

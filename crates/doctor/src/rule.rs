@@ -61,7 +61,7 @@ pub struct Verdict {
 }
 
 /// Lets the chosen rules judge. Findings come back worst first; of equal severity first those
-/// whose rule stands nearer to a root cause, then the more numerous.
+/// that caused others, then those whose rule stands nearer to a root cause, then the more numerous.
 pub fn judge(case: &Case<'_>, chosen: impl Fn(&Rule) -> bool) -> (Vec<Finding>, Vec<Verdict>) {
     let verdicts: Vec<Verdict> = RULES
         .iter()
@@ -74,6 +74,8 @@ pub fn judge(case: &Case<'_>, chosen: impl Fn(&Rule) -> bool) -> (Vec<Finding>, 
             findings.extend(found.iter().cloned().map(|finding| (rank, finding)));
         }
     }
-    findings.sort_by_key(|(rank, finding)| (Reverse(finding.severity), *rank, Reverse(finding.count)));
+    findings.sort_by_key(|(rank, finding)| {
+        (Reverse((finding.severity, finding.leads)), *rank, Reverse(finding.count))
+    });
     (findings.into_iter().map(|(_, finding)| finding).collect(), verdicts)
 }

@@ -41,7 +41,9 @@ pub struct Thresholds {
     pub unanswered_repeats: u8,
     /// Silence that makes a connection idle, worth a word when nothing watches it.
     pub idle_ms: u64,
-    /// Idle connections without keepalive at one listener that are worth a word.
+    /// Idle connections without keepalive at one listener that are worth a word after seconds, and
+    /// more than a word once even default keepalive would have ended them: a few may wait for a
+    /// rare event.
     pub idle_many: u64,
     /// Silence after which even default keepalive would have ended a dead connection:
     /// 7200 s + 9 × 75 s.
@@ -73,6 +75,14 @@ pub struct Thresholds {
     pub memory_warning: f64,
     /// Resets a minute, and at least three, that are a habit and no accident.
     pub resets_per_minute: f64,
+    /// Connections closed with data unread, in per cent of those opened meanwhile: browsers and
+    /// proxies that give up on an answer stay below it.
+    pub unread_share: f64,
+    /// Connections reset after their close, in per cent of those opened meanwhile. The kernel
+    /// counts closes with SO_LINGER 0 among them, by which proxies drop idle servers.
+    pub late_share: f64,
+    /// Refused attempts from elsewhere a minute: the scanners of the Internet stay below it.
+    pub refused_per_minute: f64,
     /// Connections of one client to one port, all but one silent.
     pub reconnects: u64,
     /// Buckets below which tcp_max_tw_buckets is tiny: the kernel itself never picks fewer than
@@ -112,6 +122,9 @@ impl Default for Thresholds {
             conntrack_critical: 98.0,
             memory_warning: 90.0,
             resets_per_minute: 12.0,
+            unread_share: 5.0,
+            late_share: 25.0,
+            refused_per_minute: 120.0,
             reconnects: 3,
             tiny_tw_buckets: 1024,
         }

@@ -92,6 +92,13 @@ pub struct Scenario {
     pub play: fn(&mut Lab) -> Result<(), Stop>,
 }
 
+impl Scenario {
+    /// Why no look at the subject shows the fault while it is held, where that is so.
+    pub fn unseen(&self) -> Option<&'static str> {
+        scenarios::UNSEEN.iter().find(|(name, _)| *name == self.name).map(|(_, why)| *why)
+    }
+}
+
 /// All scenarios, by group.
 pub fn all() -> impl Iterator<Item = &'static Scenario> {
     scenarios::ALL.iter().flat_map(|group| group.iter())

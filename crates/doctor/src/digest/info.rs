@@ -19,13 +19,17 @@ macro_rules! fields {
 }
 
 fields! {
+    advmss = "tcpi_advmss",
     backoff = "tcpi_backoff",
+    busy_time = "tcpi_busy_time",
     bytes_acked = "tcpi_bytes_acked",
     bytes_received = "tcpi_bytes_received",
     data_segs_out = "tcpi_data_segs_out",
     last_ack_recv = "tcpi_last_ack_recv",
     last_data_recv = "tcpi_last_data_recv",
     last_data_sent = "tcpi_last_data_sent",
+    pmtu = "tcpi_pmtu",
+    rwnd_limited = "tcpi_rwnd_limited",
     segs_in = "tcpi_segs_in",
     snd_mss = "tcpi_snd_mss",
     snd_wnd = "tcpi_snd_wnd",

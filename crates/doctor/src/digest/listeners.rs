@@ -73,8 +73,13 @@ impl Listeners {
     }
 
     /// Whether somebody listens on a port.
-    pub(super) fn has_port(&self, netns: Netns, port: u16) -> bool {
+    pub(crate) fn has_port(&self, netns: Netns, port: u16) -> bool {
         self.ports.contains(&(netns, port))
+    }
+
+    /// The listener that a connection with this local end came from.
+    pub(crate) fn at(&self, netns: Netns, local: SocketAddr) -> Option<&Listener> {
+        self.all.iter().find(|listener| listener.netns == netns && listener.takes(local))
     }
 
     /// The full listener to which a connection from the same host goes, if there is one.

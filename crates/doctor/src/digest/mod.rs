@@ -3,15 +3,18 @@
 //! A million rows stay a few megabytes: what is counted is counted exactly, what is shown as an
 //! example is capped, and tables that could grow with the host are pruned of what says nothing.
 
+mod borrowed;
 mod clients;
 mod handshakes;
 mod holders;
 mod info;
 mod listeners;
+mod pairs;
 mod paths;
 mod ports;
 mod served;
 mod suspects;
+mod unwatched;
 
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
@@ -21,12 +24,15 @@ use eleven_snapshot::{NamespaceState, Socket, SocketKind};
 use eleven_tcp::State;
 use foldhash::fast::RandomState;
 
+pub(crate) use borrowed::AtPort;
 pub(crate) use handshakes::HalfOpen;
 pub(crate) use holders::Holding;
 pub(crate) use listeners::Listener;
+pub(crate) use pairs::is_within_host;
 pub(crate) use paths::Path;
 pub(crate) use ports::Group;
 pub(crate) use suspects::{Kind, Sample};
+pub(crate) use unwatched::Unwatched;
 
 /// Tables keyed by what strangers send: the hash is seeded.
 pub(crate) type Map<K, V> = HashMap<K, V, RandomState>;
@@ -72,6 +78,9 @@ pub(crate) struct Space {
     pub(crate) counts: [u64; State::ALL.len()],
     /// FIN_WAIT2 mini-sockets among them.
     pub(crate) fin_wait2_orphans: u64,
+    /// Connections seen, and those whose other end can only be in the same namespace.
+    pub(crate) connections: u64,
+    pub(crate) within_host: u64,
     /// `ip_local_port_range`.
     pub(crate) range: (u16, u16),
     /// Addresses that connections of this namespace are bound to.
@@ -93,6 +102,9 @@ pub struct Digest {
     pub(crate) served: served::Served,
     pub(crate) paths: paths::Paths,
     pub(crate) clients: clients::Clients,
+    pub(crate) unwatched: unwatched::AllUnwatched,
+    pub(crate) borrowed: borrowed::Borrowed,
+    pub(crate) pairs: pairs::Pairs,
     /// Connections whose other end was asked for, as that end has it.
     pub(crate) mirrors: Map<Tuple, Sample>,
     wanted_mirrors: Set<Tuple>,
@@ -115,6 +127,9 @@ impl Digest {
             served: <_>::default(),
             paths: <_>::default(),
             clients: <_>::default(),
+            unwatched: <_>::default(),
+            borrowed: <_>::default(),
+            pairs: <_>::default(),
             mirrors: <_>::default(),
             wanted_mirrors: <_>::default(),
             asks_mirrors: false,
@@ -153,6 +168,7 @@ impl Digest {
         digest.wanted_mirrors = first.suspects.tuples().map(Tuple::mirrored).collect();
         digest.asks_mirrors = true;
         digest.suspects.ask(&first.suspects);
+        digest.pairs = pairs::Pairs::following(&first.pairs);
         digest.clients.ask(&first.clients);
         digest.listeners.know(&first.listeners);
         digest
@@ -193,6 +209,8 @@ impl Digest {
             return;
         }
         let tuple = Tuple::of(socket);
+        space.connections += 1;
+        space.within_host += u64::from(is_within_host(tuple));
         if !space.addresses.contains(&tuple.local.ip()) && space.addresses.len() < LOCAL_ADDRESSES {
             space.addresses.insert(tuple.local.ip());
         }
@@ -200,6 +218,9 @@ impl Digest {
         let is_outgoing = !is_served && (space.range.0..=space.range.1).contains(&tuple.local.port());
         if is_outgoing {
             self.ports.add(netns, tuple, socket);
+        }
+        if !is_served {
+            self.borrowed.add(netns, tuple, socket, is_outgoing);
         }
         match socket.state {
             State::SynReceived => self.handshakes.add_incoming(netns, tuple, socket),
@@ -216,7 +237,11 @@ impl Digest {
             self.served.add(netns, tuple.local.port(), socket, idle_ms);
             self.clients.add(netns, tuple, socket, idle_ms);
         }
+        if is_outgoing && socket.state == State::Established {
+            self.unwatched.add(netns, tuple, socket, idle_ms);
+        }
         self.suspects.add(netns, tuple, socket, idle_ms);
+        self.pairs.add(netns, tuple, socket, idle_ms);
         if !self.wanted_mirrors.is_empty() && self.wanted_mirrors.contains(&tuple) {
             self.mirrors.insert(tuple, Sample::of(netns, tuple, socket, idle_ms));
         }
@@ -235,6 +260,8 @@ impl Digest {
             label: label.clone(),
             counts: <_>::default(),
             fin_wait2_orphans: 0,
+            connections: 0,
+            within_host: 0,
             range: (32_768, 60_999),
             addresses: <_>::default(),
         });
@@ -244,6 +271,12 @@ impl Digest {
     /// Label of a namespace.
     pub(crate) fn label(&self, netns: Netns) -> &Arc<str> {
         &self.spaces[usize::from(netns)].label
+    }
+
+    /// Whether most connections of a namespace have both ends in it.
+    pub(crate) fn is_mostly_within_host(&self, label: &str) -> bool {
+        let space = self.spaces.iter().find(|space| &*space.label == label);
+        space.is_some_and(|space| space.within_host * 2 > space.connections)
     }
 
     /// Sockets in a state, of all namespaces.

@@ -19,25 +19,28 @@ pub(crate) enum Kind {
     FinWait2,
     /// In FIN_WAIT1, CLOSING or LAST_ACK.
     Closing,
-    /// Data is repeated without an answer.
+    /// Data is repeated without an answer, or keepalive probes.
     Unanswered,
     /// Data waits to be read.
     Unread,
     /// Data waits to be sent.
     Unsent,
-    /// Idle, and nothing watches.
-    Idle,
+    /// Complete, and no program has accepted it.
+    NotAccepted,
+    /// Its segments are much smaller than both ends asked for.
+    Shrunk,
 }
 
 impl Kind {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::CloseWait,
         Self::FinWait2,
         Self::Closing,
         Self::Unanswered,
         Self::Unread,
         Self::Unsent,
-        Self::Idle,
+        Self::NotAccepted,
+        Self::Shrunk,
     ];
 
     const fn bit(self) -> u8 {
@@ -52,9 +55,11 @@ const KEPT_NEW: usize = 4_000;
 /// Bytes in a queue that make a suspect.
 const UNREAD: u32 = 4096;
 const UNSENT: u32 = 65_536;
-/// Idle connections are so many that few are kept.
-const KEPT_IDLE: usize = 4_000;
-const IDLE_MS: u64 = 60_000;
+/// Time in microseconds that the peer's window held data up, from which on a reader may be slow.
+const HELD_UP_US: u64 = 500_000;
+/// What probing of the path's MTU begins with (`tcp_base_mss`), and repeats that must have come before.
+const BASE_MSS: u64 = 1024;
+const REPEATS_BEFORE_PROBING: u64 = 3;
 
 /// A connection as a look saw it.
 #[derive(Clone, Debug)]
@@ -81,6 +86,11 @@ pub(crate) struct Sample {
     pub(crate) send_window: Option<u64>,
     pub(crate) send_mss: Option<u64>,
     pub(crate) backoff: Option<u64>,
+    /// Microseconds for which the peer's window held data up.
+    pub(crate) held_up_us: Option<u64>,
+    pub(crate) repeated: Option<u64>,
+    /// Size of segments that this side asked for.
+    pub(crate) asked_mss: Option<u64>,
 }
 
 impl Sample {
@@ -108,12 +118,20 @@ impl Sample {
             send_window: info(FIELDS.snd_wnd),
             send_mss: info(FIELDS.snd_mss),
             backoff: info(FIELDS.backoff),
+            held_up_us: info(FIELDS.rwnd_limited),
+            repeated: info(FIELDS.total_retrans),
+            asked_mss: info(FIELDS.advmss),
         }
     }
 
     /// Whether it is kept for this reason.
     pub(crate) fn is(&self, kind: Kind) -> bool {
         self.kinds & kind.bit() != 0
+    }
+
+    /// Whether data or a probe of the window goes unanswered.
+    pub(crate) fn is_repeating(&self) -> bool {
+        self.repeats > 0 && matches!(self.timer, Some(TimerKind::Retransmit | TimerKind::Persist))
     }
 
     /// `(pid, name)` of the first owner.
@@ -137,8 +155,29 @@ fn is_open(socket: &Socket) -> bool {
     window.zip(info::value(socket, FIELDS.snd_mss)).is_some_and(|(window, mss)| mss > 0 && window >= mss)
 }
 
+/// Whether the peer's window has held up what was to be sent for most of the time.
+fn is_held_up(socket: &Socket) -> bool {
+    let held_up = info::value(socket, FIELDS.rwnd_limited).filter(|time| *time >= HELD_UP_US);
+    held_up
+        .zip(info::value(socket, FIELDS.busy_time))
+        .is_some_and(|(held_up, busy)| held_up.saturating_mul(2) >= busy)
+}
+
+/// Whether segments are as small as probing of the path's MTU makes them, after losses.
+fn is_shrunk(socket: &Socket) -> bool {
+    let value = |field| info::value(socket, field);
+    let (Some(mss), Some(asked), Some(mtu)) =
+        (value(FIELDS.snd_mss), value(FIELDS.advmss), value(FIELDS.pmtu))
+    else {
+        return false;
+    };
+    let (is_small, could_be_larger) =
+        (mss > 0 && mss <= BASE_MSS, asked >= mss.saturating_add(200) && mtu >= mss.saturating_add(240));
+    is_small && could_be_larger && value(FIELDS.total_retrans) >= Some(REPEATS_BEFORE_PROBING)
+}
+
 /// The reasons to keep a socket, as bits; most have none.
-fn kinds(socket: &Socket, idle_ms: Option<u64>) -> u8 {
+fn kinds(socket: &Socket) -> u8 {
     if socket.kind != SocketKind::Full {
         return 0;
     }
@@ -152,13 +191,13 @@ fn kinds(socket: &Socket, idle_ms: Option<u64>) -> u8 {
             if recv >= UNREAD {
                 kinds |= Kind::Unread.bit();
             }
-            if idle_ms.is_some_and(|idle| idle >= IDLE_MS) && socket.timer.is_none() {
-                kinds |= Kind::Idle.bit();
-            }
         }
         _ => return 0,
     }
     if matches!(socket.state, State::Established | State::CloseWait) {
+        if socket.no_owner == Some(KernelOnly::NotAccepted) {
+            kinds |= Kind::NotAccepted.bit();
+        }
         match socket.timer {
             Some(timer) if timer.kind == TimerKind::Retransmit && timer.retransmits > 0 => {
                 kinds |= Kind::Unanswered.bit();
@@ -168,10 +207,17 @@ fn kinds(socket: &Socket, idle_ms: Option<u64>) -> u8 {
                 kinds |= Kind::Unanswered.bit();
             }
             Some(timer) if timer.kind == TimerKind::Persist => kinds |= Kind::Unsent.bit(),
+            // Probes of keepalive: only those without an answer are counted.
+            Some(timer) if timer.kind == TimerKind::Keepalive && timer.retransmits > 0 => {
+                kinds |= Kind::Unanswered.bit();
+            }
             _ => {}
         }
-        if send >= UNSENT {
+        if send >= UNSENT || (send > 0 && is_held_up(socket)) {
             kinds |= Kind::Unsent.bit();
+        }
+        if is_shrunk(socket) {
+            kinds |= Kind::Shrunk.bit();
         }
     }
     kinds
@@ -184,7 +230,7 @@ impl Suspects {
     }
 
     pub(super) fn add(&mut self, netns: Netns, tuple: Tuple, socket: &Socket, idle_ms: Option<u64>) {
-        let kinds = kinds(socket, idle_ms);
+        let kinds = kinds(socket);
         if kinds == 0 {
             return;
         }
@@ -195,7 +241,6 @@ impl Suspects {
             self.totals[index] += 1;
             let room = match (kind, asked) {
                 (_, Some(true)) => usize::MAX,
-                (Kind::Idle, _) => KEPT_IDLE,
                 (_, Some(false)) => KEPT_NEW,
                 (_, None) => KEPT,
             };

@@ -1,6 +1,6 @@
 //! `accept-queue-overflow`: connections are complete, and no program takes them.
 
-use crate::digest::Listener;
+use crate::digest::{Kind, Listener, Sample};
 use crate::rule::seen;
 use crate::rules::threads;
 use crate::{Case, Confidence, Finding, Judgement, Missing, Need, Responsible, Rule, Severity, Subject};
@@ -14,10 +14,33 @@ const BACKLOG: u64 = 4096;
 fn judge(case: &Case<'_>) -> Judgement {
     let mut findings = Vec::new();
     let listeners = &case.after.digest.listeners.all;
-    for listener in listeners.iter().filter(|listener| listener.is_full()) {
-        let before = earlier(case, listener);
-        let was_full = before.is_some_and(Listener::is_full);
-        findings.push(finding(case, listener, was_full));
+    for listener in listeners.iter().filter(|listener| listener.queue > Some(0)) {
+        let standing = standing(case, listener);
+        let overflows = case.state(listener.netns).and_then(|state| case.grown(state, "ListenOverflows"));
+        let is_stuck = standing.is_some_and(|standing| standing * 2 > u64::from(listener.queue.unwrap_or(0)));
+        match (listener.is_full(), is_stuck) {
+            // The same connections as before: the program is at fault even where nobody was turned away yet.
+            (true, true) => findings.push(finding(case, listener).number(
+                "standing_queue",
+                standing.unwrap_or(0),
+                "connections",
+            )),
+            (true, false) if standing.is_none() || overflows > Some(0) => {
+                findings.push(finding(case, listener))
+            }
+            // Full at a look, and empty in between: a queue is there to be used.
+            (true, false) => findings.push(milder(finding(case, listener).variant("moving"))),
+            (false, true) => {
+                let standing = standing.unwrap_or(0);
+                let waits = finding(case, listener).number("standing_queue", standing, "connections");
+                let is_stopped = waits.variant == Some("stopped");
+                // Clients that have asked and wait for an answer are let down already.
+                let asking = waiting(case, listener).filter(|sample| sample.recv_queue > 0).count() as u64;
+                let waits = waits.variant("waiting").number("asking", asking, "connections");
+                findings.push(if asking > 0 || is_stopped { warning(waits) } else { milder(waits) });
+            }
+            (false, false) => {}
+        }
     }
     // Overflows with room in every queue now: a burst between the looks.
     let mut overflows = 0;
@@ -25,7 +48,10 @@ fn judge(case: &Case<'_>) -> Judgement {
         let Some(grown) = case.grown(state, "ListenOverflows").filter(|grown| *grown > 0) else { continue };
         overflows += grown;
         let here = |listener: &&Listener| *case.label(listener.netns) == *state.namespace.label;
-        if findings.iter().any(|found| found.subject.netns.as_deref() == Some(&*state.namespace.label)) {
+        let is_told = |found: &Finding| {
+            found.severity > Severity::Info && found.subject.netns.as_deref() == Some(&*state.namespace.label)
+        };
+        if findings.iter().any(is_told) {
             continue;
         }
         // The one that was fullest, then the smallest queue, is the likeliest.
@@ -36,8 +62,8 @@ fn judge(case: &Case<'_>) -> Judgement {
         if let Some(listener) = likely {
             let missing =
                 if listeners.iter().filter(here).count() > 1 { &[Missing::Capture][..] } else { &[] };
-            findings
-                .push(finding(case, listener, false).variant("burst").unsure(Confidence::Likely, missing));
+            let burst = finding(case, listener).variant("burst").count(grown);
+            findings.push(burst.unsure(Confidence::Likely, missing));
         }
     }
     let fullest = listeners.iter().filter_map(|listener| listener.queue).max().unwrap_or(0);
@@ -51,14 +77,40 @@ fn earlier<'a>(case: &Case<'a>, listener: &Listener) -> Option<&'a Listener> {
     })
 }
 
-fn finding(case: &Case<'_>, listener: &Listener, was_full: bool) -> Finding {
+/// How many connections nobody has accepted from one look to the next; `None` where there are no
+/// two looks.
+fn standing(case: &Case<'_>, listener: &Listener) -> Option<u64> {
+    case.before?;
+    Some(waiting(case, listener).count() as u64)
+}
+
+fn waiting<'a>(case: &Case<'a>, listener: &Listener) -> impl Iterator<Item = &'a Sample> {
+    case.suspects(Kind::NotAccepted)
+        .filter(|(sample, before)| {
+            before.is_some() && sample.netns == listener.netns && listener.takes(sample.tuple.local)
+        })
+        .map(|(sample, _)| sample)
+}
+
+/// Nobody was turned away yet.
+fn warning(finding: Finding) -> Finding {
+    Finding { severity: Severity::Warning, ..finding }
+}
+
+/// Nothing has failed.
+fn milder(finding: Finding) -> Finding {
+    Finding { severity: Severity::Info, ..finding }
+}
+
+fn finding(case: &Case<'_>, listener: &Listener) -> Finding {
+    let was_full = earlier(case, listener).is_some_and(Listener::is_full);
     let state = case.state(listener.netns);
     let overflows = state.and_then(|state| case.grown(state, "ListenOverflows"));
     let drops = state.and_then(|state| case.grown(state, "ListenDrops"));
     let somaxconn = case.sysctl(listener.netns, "net.core.somaxconn");
     let (queue, limit) = (u64::from(listener.queue.unwrap_or(0)), u64::from(listener.limit.unwrap_or(0)));
     let severity = if overflows > Some(0) { Severity::Critical } else { Severity::Warning };
-    let owner = listener.owners.first();
+    let owner = threads::acceptor(case, listener);
     let detail = owner.and_then(|owner| case.after.detail(owner.pid));
     // The limit is min(backlog of listen(), somaxconn), taken at listen().
     let is_sysctls = somaxconn.is_some_and(|somaxconn| limit >= somaxconn);

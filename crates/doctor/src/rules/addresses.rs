@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::digest::Listener;
+use crate::digest::{AtPort, Listener, Netns};
 use crate::rule::seen;
 use crate::rules::ports::parse_ranges;
 use crate::{Case, Confidence, Finding, Judgement, Missing, Need, Responsible, Rule, Severity, Subject};
@@ -12,6 +12,9 @@ pub(super) const RANGE_OVERLAP: Rule =
     Rule { code: "port-range-overlap", needs: &[Need::Sysctls], judge: judge_overlap };
 pub(super) const UNEXPECTED: Rule =
     Rule { code: "unexpected-listener", needs: &[Need::TwoLooks, Need::Owners], judge: judge_unexpected };
+
+/// Ports reported one by one.
+const SHOWN: usize = 5;
 
 fn holder(listener: &Listener) -> Option<(u32, std::sync::Arc<str>)> {
     listener.owners.first().map(|owner| (owner.pid, owner.process.clone()))
@@ -33,7 +36,11 @@ fn judge_in_use(case: &Case<'_>) -> Judgement {
                 && overlaps(listener.at.ip(), bound.at.ip())
                 && listener.interface == bound.interface
         });
-        let Some(other) = other.filter(|other| holder(other) != holder(bound)) else { continue };
+        let Some(other) = other else { continue };
+        // A program's own second socket may be meant so; another program's is in the way.
+        let is_own = holder(other) == holder(bound);
+        let severity = if is_own { Severity::Info } else { Severity::Warning };
+        let confidence = if is_own { Confidence::Possible } else { Confidence::Likely };
         let (pid, process) = holder(other).unzip();
         let subject = Subject {
             netns: Some(case.label(bound.netns)),
@@ -43,14 +50,14 @@ fn judge_in_use(case: &Case<'_>) -> Judgement {
             state: Some("LISTEN"),
             ..Subject::default()
         };
-        let mut finding = Finding::new(IN_USE.code, Severity::Warning, Responsible::Configuration)
+        let mut finding = Finding::new(IN_USE.code, severity, Responsible::Configuration)
             .variant("bound")
             .about(subject)
             .count(1)
             .with("port", bound.at.port())
             .maybe("waiting_process", holder(bound).map(|(pid, name)| format!("{name} (pid {pid})")))
-            .unsure(Confidence::Likely, &[]);
-        finding = fixes(case, bound, finding);
+            .unsure(confidence, &[]);
+        finding = fixes(case, bound.netns, bound.at.port(), finding);
         findings.push(finding);
     }
     // A listener that went away and left connections on its port: a restart without
@@ -89,18 +96,53 @@ fn judge_in_use(case: &Case<'_>) -> Judgement {
                 .with("port", port)
                 .number("left_over", left, "sockets")
                 .unsure(Confidence::Possible, &[]);
-            findings.push(fixes(case, gone, finding));
+            findings.push(fixes(case, gone.netns, port, finding));
         }
     }
+    findings.extend(ended(case, &findings));
     Judgement::of(
         findings,
         vec![seen("listeners", listeners.all.len() as u64), seen("only_bound", listeners.bound.len() as u64)],
     )
 }
 
-fn fixes(case: &Case<'_>, at: &Listener, finding: Finding) -> Finding {
+/// Ports whose server ended before the first look, and what it left there.
+fn ended(case: &Case<'_>, known: &[Finding]) -> Vec<Finding> {
+    let digest = &case.after.digest;
+    let mut ports: Vec<_> = digest.borrowed.left_over.iter().collect();
+    ports.sort_by_key(|(key, _)| **key);
+    let is_told = |netns: Netns, port: u16| {
+        let told = |finding: &Finding| {
+            finding.subject.netns.as_deref() == Some(&*case.label(netns))
+                && finding.evidence.contains(&seen("port", port))
+        };
+        digest.listeners.all.iter().any(|listener| listener.netns == netns && listener.at.port() == port)
+            || known.iter().any(told)
+    };
+    let ports = ports.into_iter().filter(|((netns, port), _)| !is_told(*netns, *port)).take(SHOWN);
+    let one = |((netns, port), at): (&(Netns, u16), &AtPort)| {
+        let mostly_waits = at.time_wait * 2 >= at.count;
+        let subject = Subject {
+            local: Some(at.example.local.to_string()),
+            state: Some(if mostly_waits { "TIME_WAIT" } else { "ESTABLISHED" }),
+            ..case.subject(*netns, at.holder.clone())
+        };
+        let finding = Finding::new(IN_USE.code, Severity::Info, Responsible::LocalProgram)
+            .variant("ended")
+            .about(subject)
+            .count(at.count)
+            .with("port", *port)
+            .number("left_over", at.count, "sockets")
+            .number("time_wait", at.time_wait, "sockets")
+            .unsure(Confidence::Possible, &[]);
+        fixes(case, *netns, *port, finding)
+    };
+    ports.map(one).collect()
+}
+
+fn fixes(case: &Case<'_>, netns: Netns, port: u16, finding: Finding) -> Finding {
     finding
-        .fix("name-holder", case.command(at.netns, &format!("eleven list 'sport = :{}'", at.at.port())), true)
+        .fix("name-holder", case.command(netns, &format!("eleven list 'sport = :{port}'")), true)
         .fix("reuse-address", None, true)
         .see(&["socket(7) SO_REUSEADDR", "bind(2) EADDRINUSE"])
 }
@@ -138,7 +180,42 @@ fn judge_overlap(case: &Case<'_>) -> Judgement {
         finding.fixes.extend(case.set_sysctl("reserve-port", state, "net.ipv4.ip_local_reserved_ports", &to));
         findings.push(finding.see(&["ip(7)", "eleven explain net.ipv4.ip_local_reserved_ports"]));
     }
+    findings.extend(taken(case, &known));
     Judgement::of(findings, vec![seen("listeners", case.after.digest.listeners.all.len() as u64)])
+}
+
+/// Outgoing connections that were given the port of a well-known service, which could not start now.
+fn taken(case: &Case<'_>, known: &[(Netns, u16)]) -> Vec<Finding> {
+    let mut ports: Vec<_> = case.after.digest.borrowed.taken.iter().collect();
+    ports.retain(|(key, at)| !known.contains(key) && at.time_wait < at.count);
+    ports.sort_by_key(|(key, _)| **key);
+    let one = |((netns, port), at): (&(Netns, u16), &AtPort)| {
+        let state = case.state(*netns)?;
+        let (low, high) = case.after.digest.spaces[usize::from(*netns)].range;
+        let reserved = state.sysctls.get("net.ipv4.ip_local_reserved_ports").map_or("", String::as_str);
+        if parse_ranges(reserved).iter().any(|(first, last)| (*first..=*last).contains(port)) {
+            return None;
+        }
+        let to = if reserved.is_empty() { port.to_string() } else { format!("{reserved},{port}") };
+        let subject = Subject {
+            local: Some(at.example.local.to_string()),
+            remote: Some(at.example.remote.to_string()),
+            state: Some("ESTABLISHED"),
+            sysctl: Some("net.ipv4.ip_local_reserved_ports"),
+            ..case.subject(*netns, at.holder.clone())
+        };
+        let mut finding = Finding::new(RANGE_OVERLAP.code, Severity::Info, Responsible::Configuration)
+            .variant("taken")
+            .about(subject)
+            .count(at.count)
+            .with("port", *port)
+            .with("port_range", format!("{low} {high}"))
+            .with("reserved", if reserved.is_empty() { "-" } else { reserved })
+            .unsure(Confidence::Possible, &[]);
+        finding.fixes.extend(case.set_sysctl("reserve-port", state, "net.ipv4.ip_local_reserved_ports", &to));
+        Some(finding.see(&["ip(7)", "eleven explain net.ipv4.ip_local_reserved_ports"]))
+    };
+    ports.into_iter().filter_map(one).take(SHOWN).collect()
 }
 
 fn judge_unexpected(case: &Case<'_>) -> Judgement {

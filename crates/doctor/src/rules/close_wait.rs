@@ -54,7 +54,11 @@ impl<'a> Held<'a> {
             if !is_its || sample.not_accepted || sample.send_queue > 0 {
                 continue;
             }
-            standing += u64::from(before.is_some());
+            // So is one whose peer has acknowledged more of it since.
+            let answers = before.is_some_and(|before| {
+                before.bytes_acked.zip(sample.bytes_acked).is_some_and(|(sooner, later)| later > sooner)
+            });
+            standing += u64::from(before.is_some() && !answers);
             samples.push(sample);
         }
         samples.sort_by_key(|sample| std::cmp::Reverse(sample.silent_ms));
@@ -74,9 +78,10 @@ impl<'a> Held<'a> {
         let growth = case.per_minute(self.earlier, count).filter(|_| case.before.is_some());
         // One look without an age: only a crowd says something.
         let crowd = case.before.is_none() && count >= 4 * limits.close_wait_standing;
-        if !is_old && !stands && !crowd {
+        if !is_old && !stands && !crowd && self.standing == 0 {
             return None;
         }
+        let is_few = !is_old && !stands && !crowd;
         let descriptors = pid
             .and_then(|pid| case.after.detail(pid))
             .and_then(|detail| detail.descriptors_open.zip(detail.descriptor_limit));
@@ -84,7 +89,9 @@ impl<'a> Held<'a> {
             open as f64 * 100.0 >= limit as f64 * limits.descriptors_warning && count >= open / 2
         });
         let grows_fast = growth.is_some_and(|growth| growth >= 60.0) && count >= 100;
-        let severity = if is_exhausting || grows_fast || count >= limits.close_wait_critical {
+        let severity = if is_few {
+            Severity::Info
+        } else if is_exhausting || grows_fast || count >= limits.close_wait_critical {
             Severity::Critical
         } else {
             Severity::Warning
@@ -145,6 +152,10 @@ impl<'a> Held<'a> {
         } else {
             None
         };
+        if is_few {
+            // A program may still work on the answer to a client that has half-closed.
+            finding = finding.variant("few").unsure(Confidence::Possible, &[]);
+        }
         if pid.is_none() {
             finding = finding.unsure(Confidence::Likely, &[Missing::Privilege]);
         }

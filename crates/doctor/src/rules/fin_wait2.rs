@@ -31,9 +31,12 @@ fn judge(case: &Case<'_>) -> Judgement {
             its.iter().filter(|(sample, stays)| *stays && !is_receiving(case, sample)).count() as u64;
         let oldest = its.iter().filter_map(|(sample, _)| sample.silent_ms).max();
         let is_old = oldest >= Some(limits.close_wait_old_ms);
-        if standing < limits.fin_wait2_standing && !is_old {
+        if standing == 0 && !is_old {
             continue;
         }
+        // A few may wait for an answer that takes its time.
+        let is_few = standing < limits.fin_wait2_standing && !is_old;
+        let severity = if is_few { Severity::Info } else { Severity::Warning };
         let peer = its.iter().find_map(|(sample, _)| case.mirror(sample));
         let remote = holding.main_remote();
         let subject = Subject {
@@ -41,7 +44,7 @@ fn judge(case: &Case<'_>) -> Judgement {
             state: Some(State::FinWait2.as_str()),
             ..case.subject(*netns, pid.zip(holding.process.clone()))
         };
-        let mut finding = Finding::new(HELD.code, Severity::Warning, Responsible::Peer)
+        let mut finding = Finding::new(HELD.code, severity, Responsible::Peer)
             .about(subject)
             .count(holding.count)
             .number("fin_wait2", holding.count, "sockets")
@@ -56,6 +59,9 @@ fn judge(case: &Case<'_>) -> Judgement {
                 );
             }
             None => finding = finding.unsure(Confidence::Likely, &[Missing::OtherEnd]),
+        }
+        if is_few {
+            finding = finding.unsure(Confidence::Possible, &[]);
         }
         findings.push(
             finding

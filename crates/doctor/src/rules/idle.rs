@@ -25,10 +25,13 @@ fn judge_keepalive(case: &Case<'_>) -> Judgement {
     let mut unwatched = 0;
     for ((netns, number), port) in served {
         unwatched += port.unwatched;
-        if port.unwatched < limits.idle_many || port.longest_ms < limits.idle_ms {
+        // One for a minute, or many for some seconds.
+        let is_brief = port.unwatched == 0;
+        let count = if is_brief { port.unwatched_brief } else { port.unwatched };
+        if count == 0 || (is_brief && (count < limits.idle_many || case.before.is_none())) {
             continue;
         }
-        let beyond = port.longest_ms >= limits.idle_beyond_keepalive_ms;
+        let beyond = port.longest_ms >= limits.idle_beyond_keepalive_ms && port.unwatched >= limits.idle_many;
         let severity = if beyond { Severity::Warning } else { Severity::Info };
         let listener =
             case.after.digest.listeners.all.iter().find(|l| l.netns == *netns && l.at.port() == *number);
@@ -40,8 +43,8 @@ fn judge_keepalive(case: &Case<'_>) -> Judgement {
         findings.push(
             Finding::new(KEEPALIVE.code, severity, Responsible::LocalProgram)
                 .about(subject)
-                .count(port.unwatched)
-                .number("unwatched", port.unwatched, "connections")
+                .count(count)
+                .number("unwatched", count, "connections")
                 .number("established", port.established, "connections")
                 .with("idle", Value::Ms(port.longest_ms))
                 .with("port", *number)
@@ -79,35 +82,51 @@ fn judge_heartbeat(case: &Case<'_>) -> Judgement {
     for ((netns, port, remote), client) in clients {
         most = most.max(client.count);
         let proven = client.unanswered + client.close_wait;
-        // One alive, the others dead; silence alone is a browser's habit.
-        if client.count < case.thresholds.reconnects
-            || client.dead() + 1 < client.count
-            || client.dead() >= client.count
-            || client.unanswered == 0
-            || proven * 2 < client.dead()
-        {
+        let is_proven = client.dead() + 1 == client.count
+            && client.count >= case.thresholds.reconnects
+            && client.unanswered > 0
+            && proven * 2 >= client.dead();
+        // Silence alone is the habit of a pool too, which goes on with its oldest connection.
+        let silent = client.dead() + client.quiet;
+        let is_long = client.quiet == 0 || client.count >= case.thresholds.reconnects;
+        let looks_like_it = case.before.is_some()
+            && client.newest_lives
+            && is_long
+            && client.count >= 2
+            && silent + 1 == client.count;
+        if !is_proven && !looks_like_it {
             continue;
         }
         if findings.len() == SHOWN {
             break;
         }
+        let (severity, confidence) = if is_proven {
+            (Severity::Warning, Confidence::Likely)
+        } else {
+            (Severity::Info, Confidence::Possible)
+        };
         let subject = Subject {
             local: Some(format!("*:{port}")),
             remote: Some(remote.to_string()),
             state: Some("ESTABLISHED"),
             ..case.subject(*netns, client.holder.clone())
         };
+        let mut finding = Finding::new(HEARTBEAT.code, severity, Responsible::LocalProgram);
+        if !is_proven {
+            finding = finding.variant("silent");
+        }
         findings.push(
-            Finding::new(HEARTBEAT.code, Severity::Warning, Responsible::LocalProgram)
+            finding
                 .about(subject)
                 .count(client.count)
                 .number("connections", client.count, "connections")
                 .number("dead", client.dead(), "connections")
                 .number("unanswered", client.unanswered, "connections")
                 .number("close_wait", client.close_wait, "connections")
-                .number("silent_connections", client.silent, "connections")
+                .number("silent_connections", client.silent + client.quiet, "connections")
+                .maybe("silent_for", Some(client.silent_for_ms).filter(|ms| *ms > 0).map(Value::Ms))
                 .with("port", *port)
-                .unsure(Confidence::Likely, &[Missing::OtherEnd])
+                .unsure(confidence, &[Missing::OtherEnd])
                 .fix(
                     "server-heartbeat",
                     case.command(*netns, &format!("eleven list 'sport = :{port} and dst {remote}'")),

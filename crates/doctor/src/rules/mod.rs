@@ -7,6 +7,7 @@ mod closing;
 mod connecting;
 mod descriptors;
 mod fin_wait2;
+mod group;
 mod half_open;
 mod idle;
 mod limits;

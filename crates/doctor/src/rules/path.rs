@@ -1,6 +1,8 @@
 //! `lossy-path` and `mtu-blackhole`: what the network loses, and what it never lets through.
 
-use crate::digest::{Kind, Path, Sample};
+use std::net::IpAddr;
+
+use crate::digest::{Kind, Netns, Path, Sample};
 use crate::rule::seen;
 use crate::{
     Case, Confidence, Finding, Judgement, Missing, Need, Responsible, Rule, Severity, Subject, Value,
@@ -10,6 +12,9 @@ pub(super) const LOSSY: Rule =
     Rule { code: "lossy-path", needs: &[Need::TwoLooks, Need::TcpInfo], judge: judge_lossy };
 pub(super) const MTU: Rule =
     Rule { code: "mtu-blackhole", needs: &[Need::TwoLooks, Need::TcpInfo, Need::Sysctls], judge: judge_mtu };
+
+/// Peers behind a black hole that has been got around, reported one by one.
+const SHOWN: usize = 10;
 
 fn judge_lossy(case: &Case<'_>) -> Judgement {
     if case.after.digest.rows() > 0 && case.after.reader == Some(eleven_snapshot::ReaderKind::Proc) {
@@ -148,5 +153,48 @@ fn judge_mtu(case: &Case<'_>) -> Judgement {
         }
         findings.push(finding.fix("let-icmp-through", None, true).see(&["RFC 2923 §2.1", "RFC 4821"]));
     }
+    findings.extend(probed(case));
     Judgement::of(findings, vec![seen("unanswered", case.after.digest.suspects.total(Kind::Unanswered))])
+}
+
+/// Connections that have found a way through a black hole by themselves, at the cost of some seconds each.
+fn probed(case: &Case<'_>) -> Vec<Finding> {
+    let is_probed = |sample: &Sample| {
+        let probing = case.sysctl(sample.netns, "net.ipv4.tcp_mtu_probing");
+        let base = case.sysctl(sample.netns, "net.ipv4.tcp_base_mss").unwrap_or(1024);
+        probing > Some(0) && sample.send_mss.is_some_and(|mss| mss <= base)
+    };
+    let all = || case.suspects(Kind::Shrunk).map(|(sample, _)| sample).filter(|sample| is_probed(sample));
+    let mut remotes: Vec<_> = all().map(|sample| (sample.netns, sample.tuple.remote.ip())).collect();
+    remotes.sort_unstable();
+    remotes.dedup();
+    remotes.truncate(SHOWN);
+    let one = |(netns, remote): (Netns, IpAddr)| {
+        let its = || all().filter(|sample| sample.netns == netns && sample.tuple.remote.ip() == remote);
+        let (count, first) = (its().count() as u64, its().next()?);
+        let subject = Subject {
+            local: (count == 1).then(|| first.tuple.local.to_string()),
+            remote: Some(if count == 1 { first.tuple.remote.to_string() } else { remote.to_string() }),
+            state: Some("ESTABLISHED"),
+            ..case.subject(netns, first.holder())
+        };
+        let finding = Finding::new(MTU.code, Severity::Info, Responsible::Network)
+            .variant("probed")
+            .about(subject)
+            .count(count)
+            .number("connections", count, "connections")
+            .maybe("mss", first.send_mss)
+            .maybe("asked_mss", first.asked_mss)
+            .number(
+                "repeated",
+                its().filter_map(|sample| sample.repeated).fold(0, u64::saturating_add),
+                "segments",
+            )
+            .maybe("mtu_probing", case.sysctl(netns, "net.ipv4.tcp_mtu_probing"))
+            .unsure(Confidence::Possible, &[Missing::Capture])
+            .fix("measure-mtu", case.command(netns, &format!("tracepath -n {remote}")), true)
+            .fix("let-icmp-through", None, true);
+        Some(finding.see(&["RFC 2923 §2.1", "RFC 4821"]))
+    };
+    remotes.into_iter().filter_map(one).collect()
 }

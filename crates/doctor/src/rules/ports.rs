@@ -29,6 +29,13 @@ fn judge(case: &Case<'_>) -> Judgement {
     Judgement::of(findings, vec![seen("share", Value::Percent(fullest))])
 }
 
+/// How bad it is in a namespace; `None` where there are ports enough.
+pub(super) fn severity(case: &Case<'_>, state: &NamespaceState) -> Option<Severity> {
+    let Judgement::Found(findings) = judge(case) else { return None };
+    let here = findings.iter().filter(|it| it.subject.netns.as_deref() == Some(&*state.namespace.label));
+    here.map(|finding| finding.severity).max()
+}
+
 /// Ports that an outgoing connection of a namespace may be given.
 fn available(case: &Case<'_>, netns: Netns) -> u64 {
     let space: &Space = &case.after.digest.spaces[usize::from(netns)];
@@ -162,7 +169,14 @@ fn one(
     );
     finding = finding.fix("reuse-connections", case.command(netns, &list), true);
     if !reusable && group.time_wait > 0 && severity > Severity::Info {
-        finding.fixes.extend(case.set_sysctl("tw-reuse", state, "net.ipv4.tcp_tw_reuse", "1"));
+        // Without timestamps nothing is reused, whatever tcp_tw_reuse says.
+        let has_timestamps = sysctl(state, "net.ipv4.tcp_timestamps") != Some(0);
+        if !has_timestamps {
+            finding.fixes.extend(case.set_sysctl("put-back", state, "net.ipv4.tcp_timestamps", "1"));
+        }
+        if sysctl(state, "net.ipv4.tcp_tw_reuse") != Some(1) {
+            finding.fixes.extend(case.set_sysctl("tw-reuse", state, "net.ipv4.tcp_tw_reuse", "1"));
+        }
     }
     let (low, high) = case.after.digest.spaces[usize::from(netns)].range;
     if u32::from(high) - u32::from(low.min(high)) < 45_000 {

@@ -2,11 +2,13 @@
 
 use std::net::SocketAddr;
 
-use crate::digest::{HalfOpen, Netns};
+use eleven_snapshot::NamespaceState;
+
+use crate::digest::{HalfOpen, Listener, Netns};
 use crate::look::{sysctl, tcp_ext};
 use crate::rule::seen;
 use crate::{
-    Case, Confidence, Finding, Judgement, Missing, Need, Responsible, Rule, Severity, Subject, Value,
+    Case, Confidence, Finding, Judgement, Look, Missing, Need, Responsible, Rule, Severity, Subject, Value,
 };
 
 pub(super) const FLOOD: Rule =
@@ -56,12 +58,7 @@ fn judge_flood(case: &Case<'_>) -> Judgement {
         }
         let finding = Finding::new(FLOOD.code, Severity::Critical, Responsible::Network)
             .variant("cookies")
-            .about(Subject {
-                netns: Some(state.namespace.label.clone()),
-                state: Some("SYN_RECV"),
-                counter: Some("TcpExt.SyncookiesSent"),
-                ..Subject::default()
-            })
+            .about(subject_of(case, state, "TcpExt.SyncookiesSent"))
             .count(sent)
             .number("cookies_sent", sent, "cookies")
             .number("cookies_returned", received, "cookies")
@@ -70,7 +67,93 @@ fn judge_flood(case: &Case<'_>) -> Judgement {
             .unsure(Confidence::Likely, &[Missing::Capture]);
         findings.push(flood_fixes(case, state, finding));
     }
+    // Without cookies most of a flood is thrown away, and the queue shows only its size.
+    for state in &case.after.namespaces {
+        let label = &*state.namespace.label;
+        let Some(found) = thrown_away(case, state) else { continue };
+        if findings.iter().all(|known| known.subject.netns.as_deref() != Some(label)) {
+            findings.push(found);
+        }
+    }
     Judgement::of(findings, vec![seen("syn_recv", most)])
+}
+
+/// The listener at which most handshakes are open, at this look or the one before; else the only one there is.
+fn busiest<'a>(
+    case: &Case<'a>,
+    state: &NamespaceState,
+) -> (Option<(SocketAddr, Option<&'a HalfOpen>)>, Option<&'a Listener>) {
+    let here = |netns: Netns| *case.label(netns) == *state.namespace.label;
+    let most = |look: &'a Look| {
+        let incoming = look.digest.handshakes.incoming.iter().filter(|((netns, _), _)| here(*netns));
+        incoming.max_by_key(|(key, half_open)| (half_open.count, **key))
+    };
+    let fullest = most(case.after);
+    let earlier = || case.before.filter(|_| fullest.is_none()).and_then(most);
+    let listeners = || case.after.digest.listeners.all.iter().filter(|listener| here(listener.netns));
+    if let Some(((_, at), half_open)) = fullest {
+        let listener = listeners().find(|listener| listener.takes(*at));
+        return (Some((*at, Some(half_open))), listener);
+    }
+    if let Some(((_, at), _)) = earlier() {
+        return (Some((*at, None)), listeners().find(|listener| listener.takes(*at)));
+    }
+    let mut all = listeners();
+    let only = all.next().filter(|_| all.next().is_none());
+    (only.map(|listener| (listener.at, None)), only)
+}
+
+/// What a finding of counters is about: the listener that they most likely count for.
+fn subject_of(case: &Case<'_>, state: &NamespaceState, counter: &'static str) -> Subject {
+    let (at, listener) = busiest(case, state);
+    let owner = listener.and_then(|listener| listener.owners.first());
+    Subject {
+        netns: Some(state.namespace.label.clone()),
+        pid: owner.map(|owner| owner.pid),
+        process: owner.map(|owner| owner.process.clone()),
+        local: at.map(|(at, _)| at.to_string()),
+        state: Some("SYN_RECV"),
+        counter: Some(counter),
+        ..Subject::default()
+    }
+}
+
+/// SYNs that a full queue drops. With cookies off, the last quarter of `tcp_max_syn_backlog` is kept for known peers,
+/// and drops there count in `ListenDrops` only.
+fn drops(case: &Case<'_>, state: &NamespaceState) -> Option<u64> {
+    let full = case.grown(state, "TCPReqQFullDrop");
+    if sysctl(state, "net.ipv4.tcp_syncookies") != Some(0) {
+        return full;
+    }
+    let all = case.grown(state, "ListenDrops").unwrap_or(0);
+    Some(full?.max(all.saturating_sub(case.grown(state, "ListenOverflows").unwrap_or(0))))
+}
+
+/// A crowd of strangers at a queue that is full: far more SYNs are dropped than handshakes completed.
+fn thrown_away(case: &Case<'_>, state: &NamespaceState) -> Option<Finding> {
+    let limits = &case.thresholds;
+    let dropped = drops(case, state)?;
+    let opened = case.grown_mib(state, "PassiveOpens").unwrap_or(0);
+    let is_many = dropped as f64 / case.elapsed_s()? >= limits.cookies_per_second && dropped >= 20;
+    let (Some((at, Some(half_open))), _) = busiest(case, state) else { return None };
+    let sources = half_open.sources.len() as u64;
+    // Half of those in the queue come from somewhere else: honest clients are few, and answer.
+    let is_crowd = half_open.count >= 8 && sources * 2 > half_open.count;
+    if !is_many || opened > dropped / 4 || !is_crowd {
+        return None;
+    }
+    let finding = Finding::new(FLOOD.code, Severity::Critical, Responsible::Network)
+        .variant("thrown-away")
+        .about(Subject { local: Some(at.to_string()), ..subject_of(case, state, "TcpExt.TCPReqQFullDrop") })
+        .count(dropped)
+        .number("syn_drops", dropped, "SYNs")
+        .number("completed", opened, "connections")
+        .number("syn_recv", half_open.count, "requests")
+        .number("repeated", half_open.repeated, "requests")
+        .number("sources", sources, "addresses")
+        .maybe("syncookies", sysctl(state, "net.ipv4.tcp_syncookies"))
+        .unsure(Confidence::Likely, &[Missing::Capture]);
+    Some(flood_fixes(case, state, finding))
 }
 
 fn flood(case: &Case<'_>, netns: Netns, at: SocketAddr, half_open: &HalfOpen) -> Finding {
@@ -123,7 +206,7 @@ fn flood(case: &Case<'_>, netns: Netns, at: SocketAddr, half_open: &HalfOpen) ->
     }
 }
 
-fn flood_fixes(case: &Case<'_>, state: &eleven_snapshot::NamespaceState, mut finding: Finding) -> Finding {
+fn flood_fixes(case: &Case<'_>, state: &NamespaceState, mut finding: Finding) -> Finding {
     if sysctl(state, "net.ipv4.tcp_syncookies") == Some(0) {
         finding.fixes.extend(case.set_sysctl("syncookies-on", state, "net.ipv4.tcp_syncookies", "1"));
     }
@@ -147,14 +230,8 @@ fn judge_full(case: &Case<'_>) -> Judgement {
             continue;
         };
         let cookies = sysctl(state, "net.ipv4.tcp_syncookies");
-        let grown = case.grown(state, "TCPReqQFullDrop");
-        // With cookies off, the last quarter of tcp_max_syn_backlog is kept for known peers, and
-        // drops there count in ListenDrops only.
-        let quiet = case
-            .grown(state, "ListenDrops")
-            .unwrap_or(0)
-            .saturating_sub(case.grown(state, "ListenOverflows").unwrap_or(0));
-        let drops = grown.unwrap_or(0).max(if cookies == Some(0) { quiet } else { 0 });
+        let grown = drops(case, state);
+        let drops = grown.unwrap_or(0);
         drops_all += drops;
         if drops == 0 {
             if grown.is_none() && total > 0 && cookies == Some(0) {
@@ -162,42 +239,15 @@ fn judge_full(case: &Case<'_>) -> Judgement {
             }
             continue;
         }
-        let here = case
-            .after
-            .digest
-            .handshakes
-            .incoming
-            .iter()
-            .filter(|((netns, _), _)| *case.label(*netns) == *state.namespace.label);
-        let fullest = here.max_by_key(|(_, half_open)| half_open.count);
-        let listener = fullest.and_then(|((netns, at), _)| {
-            case.after
-                .digest
-                .listeners
-                .all
-                .iter()
-                .find(|listener| listener.netns == *netns && listener.takes(*at))
-        });
-        let holder = listener
-            .and_then(|listener| listener.owners.first())
-            .map(|owner| (owner.pid, owner.process.clone()));
-        let (pid, process) = holder.unzip();
-        let subject = Subject {
-            netns: Some(state.namespace.label.clone()),
-            pid,
-            process,
-            local: fullest.map(|((_, at), _)| at.to_string()),
-            state: Some("SYN_RECV"),
-            counter: Some("TcpExt.TCPReqQFullDrop"),
-            ..Subject::default()
-        };
+        let (at, listener) = busiest(case, state);
+        let half_open = at.and_then(|(_, half_open)| half_open);
         let mut finding = Finding::new(BACKLOG_FULL.code, Severity::Critical, Responsible::Configuration)
-            .about(subject)
+            .about(subject_of(case, state, "TcpExt.TCPReqQFullDrop"))
             .count(drops)
             .number("syn_drops", drops, "SYNs")
             .growth(case.elapsed_s().map(|elapsed| drops as f64 * 60.0 / elapsed))
-            .maybe("syn_recv", fullest.map(|(_, half_open)| half_open.count))
-            .maybe("sources", fullest.map(|(_, half_open)| half_open.sources.len() as u64))
+            .maybe("syn_recv", half_open.map(|half_open| half_open.count))
+            .maybe("sources", half_open.map(|half_open| half_open.sources.len() as u64))
             .maybe("limit", listener.and_then(|listener| listener.limit).map(u64::from))
             .maybe("syncookies", cookies)
             .maybe("max_syn_backlog", sysctl(state, "net.ipv4.tcp_max_syn_backlog"));

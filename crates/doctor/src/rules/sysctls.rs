@@ -4,6 +4,7 @@ use eleven_snapshot::NamespaceState;
 
 use crate::look::sysctl;
 use crate::rule::seen;
+use crate::rules::ports;
 use crate::{Case, Finding, Judgement, Missing, Need, Responsible, Rule, Severity, Subject, Thresholds};
 
 pub(super) const HARMFUL: Rule = Rule { code: "harmful-sysctl", needs: &[Need::Sysctls], judge };
@@ -130,6 +131,12 @@ fn judge(case: &Case<'_>) -> Judgement {
                 )),
                 true,
             );
+            // Ports have run out although somebody has asked for their reuse: this is why.
+            let exhausted = (reason == "timestamps-reuse").then(|| ports::severity(case, state)).flatten();
+            if let Some(exhausted) = exhausted.filter(|exhausted| *exhausted > Severity::Info) {
+                finding = finding.variant("timestamps-exhausted");
+                (finding.severity, finding.leads) = (exhausted, true);
+            }
             findings.push(finding.see(&["Documentation/networking/ip-sysctl.rst"]));
         }
     }

@@ -1,6 +1,9 @@
 //! What the threads of a process wait for, in a few words.
 
-use eleven_snapshot::{ProcessDetail, ThreadGroup};
+use eleven_snapshot::{Owner, ProcessDetail, ThreadGroup};
+
+use crate::Case;
+use crate::digest::Listener;
 
 /// Numbers of the calls that stuck servers are found in, on `x86_64`.
 #[cfg(target_arch = "x86_64")]
@@ -90,4 +93,25 @@ fn group(group: &ThreadGroup) -> String {
 /// Whether every thread is stopped by a signal or a debugger.
 pub(super) fn is_stopped(detail: &ProcessDetail) -> bool {
     !detail.threads.is_empty() && detail.threads.iter().all(|group| matches!(group.state, 'T' | 't'))
+}
+
+/// Calls in which the first of several server processes waits for signals of its children.
+const SUPERVISING: [&str; 5] = ["rt_sigsuspend", "rt_sigtimedwait", "pause", "wait4", "waitid"];
+
+/// Whether every thread waits for signals or children only.
+fn is_supervising(detail: &ProcessDetail) -> bool {
+    let call = |group: &ThreadGroup| {
+        CALLS.iter().find(|(number, _)| Some(*number) == group.system_call).map(|(_, name)| *name)
+    };
+    !detail.threads.is_empty()
+        && detail.threads.iter().all(|group| call(group).is_some_and(|name| SUPERVISING.contains(&name)))
+}
+
+/// Of the processes that share a listener the one that should accept: one that is stopped, else
+/// one that does not merely supervise.
+pub(super) fn acceptor<'a>(case: &Case<'_>, listener: &'a Listener) -> Option<&'a Owner> {
+    listener.owners.iter().min_by_key(|owner| {
+        let detail = case.after.detail(owner.pid);
+        (!detail.is_some_and(is_stopped), detail.is_some_and(is_supervising))
+    })
 }

@@ -62,8 +62,17 @@ fn close_wait_leak() {
     assert_eq!(finding.subject.remote.as_deref(), Some("10.0.3.7"));
     assert_eq!(finding.growth_per_minute, Some(48.0));
     assert_eq!(finding.variant, Some("end-unread"));
-    // A few that work on an answer; others that come and go; those that still send.
+    // A few that work on an answer; others that come and go; those that still send, or sent meanwhile.
     silent(&still(&leak(4)));
+    assert_eq!(first(&still(&leak(1)), "close-wait-leak", Responsible::LocalProgram).variant, Some("few"));
+    let answering = |acked: u64| {
+        let mut world = leak(40);
+        for socket in world.sockets.iter_mut().filter(|socket| socket.state == State::CloseWait) {
+            socket.tcp_info = Some(info(&[("bytes_acked", acked)]));
+        }
+        world
+    };
+    assert_eq!(two(&answering(1000), &answering(9000)), []);
     let mut passing = leak(40);
     passing.sockets.iter_mut().for_each(|socket| socket.cookie = socket.cookie.map(|cookie| cookie + 1000));
     silent(&two(&leak(40), &passing));
@@ -105,6 +114,15 @@ fn descriptors_and_accept_queue() {
     assert_eq!((finding.subject.pid, finding.severity), (Some(8), Severity::Critical));
     let threads = finding.evidence.iter().find(|evidence| evidence.key == "threads");
     assert!(format!("{threads:?}").contains("futex_wait_queue"), "{threads:?}");
+    // A worker that is stopped, and its master, which never accepts.
+    let mut shared = later.clone();
+    shared.process(9, 100, 1024);
+    shared.details.last_mut().unwrap().threads[0].state = 'T';
+    let worker = eleven_snapshot::Owner { pid: 9, process: "worker".into(), fd: 3 };
+    shared.sockets[0].owners.push(worker);
+    let findings = two(&full, &shared);
+    let finding = first(&findings, "accept-queue-overflow", Responsible::LocalProgram);
+    assert_eq!((finding.subject.pid, finding.variant), (Some(9), Some("stopped")));
     // A queue that was full and has drained without loss.
     let mut drained = World::new();
     drained.process(8, 100, 1024);
@@ -213,6 +231,24 @@ fn handshakes() {
     drops.count("TCPReqQFullDrop", 30);
     drops.sysctl("net.ipv4.tcp_syncookies", "0");
     first(&two(&World::new(), &drops), "syn-backlog-full", Responsible::Configuration);
+
+    // Of strangers, each from somewhere else, none of whom completes; or of clients who come in late.
+    let thrown_away = |sources: u32, opened: i64| {
+        let mut world = flood(sources, 16, false);
+        world.sysctl("net.ipv4.tcp_syncookies", "0");
+        world.count("TCPReqQFullDrop", 500);
+        world.mib("PassiveOpens", opened);
+        let mut before = flood(1, 0, false);
+        before.mib("PassiveOpens", 0);
+        two(&before, &world)
+    };
+    let findings = thrown_away(16, 0);
+    let finding = first(&findings, "syn-backlog-full", Responsible::Configuration);
+    assert_eq!(finding.subject.local.as_deref(), Some("10.0.0.1:443"));
+    assert_eq!((findings[1].code, findings[1].variant), ("syn-flood", Some("thrown-away")));
+    for findings in [thrown_away(16, 400), thrown_away(2, 0)] {
+        assert!(findings.iter().all(|finding| finding.code != "syn-flood"), "{findings:#?}");
+    }
 }
 
 #[test]
@@ -262,24 +298,106 @@ fn a_peer_that_is_gone() {
     // Losses: it answers.
     silent(&two(&unanswered(4, 100, 70), &unanswered(3, 100, 75)));
     silent(&still(&unanswered(1, 3000, 70)));
+    // On a path that has lost much before, a silence of seconds is no wonder; a longer one is.
+    let lossy = |silent_ms: u64| {
+        let mut world = unanswered(4, silent_ms, 70);
+        world.sockets[0].tcp_info = Some(info(&[
+            ("last_ack_recv", silent_ms),
+            ("snd_mss", 1448),
+            ("bytes_acked", 90_000),
+            ("total_retrans", 30),
+        ]));
+        still(&world)
+    };
+    silent(&lossy(5_000));
+    first(&lossy(20_000), "half-open-peer", Responsible::Peer);
+}
 
-    // Both ends on this host, and one is missing.
-    let idle = |with_other_end: bool| {
+#[test]
+fn an_end_without_another() {
+    let ends = |here: &[(&str, &str)]| {
         let mut world = World::new();
         world.listen("127.0.0.1:80", 0, 8, 2);
-        for (local, remote) in [("127.0.0.1:50000", "127.0.0.1:80"), ("127.0.0.1:80", "127.0.0.1:50000")] {
-            if local.ends_with(":80") && !with_other_end {
-                continue;
-            }
+        for (local, remote) in here {
             let socket = world.add(State::Established, local, remote);
             own(socket, 2, 5);
-            socket.tcp_info = Some(info(&[("last_data_sent", 90_000), ("last_data_recv", 90_000)]));
+            socket.tcp_info = Some(info(&[("last_data_sent", 900), ("last_data_recv", 900)]));
         }
         world
     };
-    let findings = still(&idle(false));
-    assert_eq!(first(&findings, "half-open-peer", Responsible::LocalProgram).variant, Some("idle"));
-    silent(&still(&idle(true)));
+    let (client, server) = (("127.0.0.1:50000", "127.0.0.1:80"), ("127.0.0.1:80", "127.0.0.1:50000"));
+    let second = ("127.0.0.1:80", "127.0.0.1:50001");
+    for here in [vec![client], vec![server]] {
+        let findings = still(&ends(&here));
+        let finding = first(&findings, "half-open-peer", Responsible::LocalProgram);
+        assert_eq!((finding.variant, finding.count), (Some("idle"), 1));
+        assert_eq!(finding.subject.remote.as_deref(), Some(here[0].1));
+    }
+    let findings = still(&ends(&[server, second]));
+    let finding = first(&findings, "half-open-peer", Responsible::LocalProgram);
+    assert_eq!((finding.variant, finding.count), (Some("idle-many"), 2));
+    assert_eq!(finding.subject.remote.as_deref(), Some("127.0.0.1"));
+    assert_eq!(finding.subject.local.as_deref(), Some("127.0.0.1:80"));
+    silent(&still(&ends(&[server, client])));
+    // Alone in one of the looks only: it is being opened or closed.
+    silent(&two(&ends(&[client]), &ends(&[client, server])));
+    silent(&two(&ends(&[client, server]), &ends(&[client])));
+    silent(&two(&ends(&[]), &ends(&[client])));
+    // Rewritten on the way: the server's end has another port than the client thinks.
+    silent(&still(&ends(&[client, ("127.0.0.1:8080", "127.0.0.1:50000")])));
+    // The other end is another host.
+    silent(&still(&ends(&[("10.0.0.1:80", "10.0.0.9:50000")])));
+    // The last ACK is refused because the queue is full: that is the finding.
+    let mut full = ends(&[client]);
+    full.sockets[0].backlog = Some(9);
+    assert_eq!(still(&full).iter().filter(|found| found.code == "half-open-peer").count(), 0);
+}
+
+#[test]
+fn keepalive_that_nobody_answers() {
+    let probing = |probes: u8, segs_in: u64| {
+        let mut world = World::new();
+        let socket = world.add(State::Established, "10.0.0.1:40000", "10.0.7.7:443");
+        own(socket, 3, 8);
+        timer(socket, TimerKind::Keepalive, probes);
+        socket.tcp_info = Some(info(&[("last_ack_recv", 90_000), ("segs_in", segs_in)]));
+        world
+    };
+    let findings = two(&probing(2, 70), &probing(3, 70));
+    let finding = first(&findings, "half-open-peer", Responsible::Peer);
+    assert_eq!((finding.variant, finding.severity), (Some("probing"), Severity::Warning));
+    // Six more probes at 75 s, and a second to the next.
+    let left = finding.evidence.iter().find(|evidence| evidence.key == "gives_up");
+    assert!(format!("{left:?}").contains("451000"), "{left:?}");
+    // One lost probe; and answers.
+    silent(&still(&probing(1, 70)));
+    assert_eq!(two(&probing(2, 70), &probing(1, 71)), []);
+    assert_eq!(still(&probing(0, 70)), []);
+}
+
+#[test]
+fn outgoing_connections_that_nothing_watches() {
+    let idle = |count: u32, idle_ms: u64, keepalive: bool| {
+        let mut world = World::new();
+        for port in 0..count {
+            let socket =
+                world.add(State::Established, &format!("10.0.0.1:{}", 40_000 + port), "10.0.7.7:5432");
+            own(socket, 3, port);
+            if keepalive {
+                timer(socket, TimerKind::Keepalive, 0);
+            }
+            socket.tcp_info = Some(info(&[("last_data_sent", idle_ms), ("last_data_recv", idle_ms)]));
+        }
+        world
+    };
+    // Worth one word, however many they are.
+    let findings = still(&idle(300, 90_000, false));
+    silent(&findings);
+    assert_eq!(findings.len(), 1);
+    let finding = first(&findings, "half-open-peer", Responsible::LocalProgram);
+    assert_eq!((finding.count, finding.subject.remote.as_deref()), (300, Some("10.0.7.7:5432")));
+    assert_eq!(still(&idle(300, 90_000, true)), []);
+    assert_eq!(still(&idle(300, 30_000, false)), []);
 }
 
 #[test]
@@ -301,6 +419,24 @@ fn large_segments_vanish() {
     first(&still(&hole(300)), "mtu-blackhole", Responsible::Network);
     // Full segments have passed before: then it is the peer.
     first(&still(&hole(300_000)), "half-open-peer", Responsible::Peer);
+
+    // Probing has found a way; and a peer that asked for small segments, or a path without losses.
+    let probed = |mss: u64, repeated: u64, probing: &str| {
+        let mut world = World::new();
+        world.sysctl("net.ipv4.tcp_mtu_probing", probing);
+        world.sysctl("net.ipv4.tcp_base_mss", "1024");
+        let socket = world.add(State::Established, "10.0.0.1:40000", "10.0.7.7:443");
+        own(socket, 3, 8);
+        socket.tcp_info =
+            Some(info(&[("snd_mss", mss), ("advmss", 1448), ("pmtu", 1500), ("total_retrans", repeated)]));
+        still(&world)
+    };
+    let findings = probed(1012, 4, "1");
+    silent(&findings);
+    assert_eq!(first(&findings, "mtu-blackhole", Responsible::Network).variant, Some("probed"));
+    for findings in [probed(1012, 0, "1"), probed(1012, 4, "0"), probed(1400, 4, "1")] {
+        assert_eq!(findings, []);
+    }
 }
 
 #[test]
@@ -345,6 +481,7 @@ fn a_peer_that_does_not_close() {
     // The peer still sends its answer.
     silent(&two(&held(6, 1000), &held(6, 9000)));
     silent(&still(&held(2, 0)));
+    first(&still(&held(2, 0)), "fin-wait2-held", Responsible::Peer);
 }
 
 #[test]
@@ -359,10 +496,22 @@ fn nobody_reads() {
     };
     let findings = two(&unread(60_000, 100_000), &unread(64_000, 104_000));
     let finding = first(&findings, "local-reader-slow", Responsible::LocalProgram);
-    assert_eq!((finding.subject.pid, finding.count), (Some(3), 64_000));
+    assert_eq!((finding.subject.pid, finding.count), (Some(3), 1));
     // As much unread, but the program took a lot meanwhile.
     silent(&two(&unread(60_000, 100_000), &unread(64_000, 9_000_000)));
     silent(&two(&unread(0, 0), &unread(60_000, 60_000)));
+    // Ten of one client are one finding.
+    let mut ten = World::new();
+    ten.listen("10.0.0.1:443", 0, 8, 3);
+    for port in 0..10 {
+        let socket = ten.add(State::Established, "10.0.0.1:443", &format!("10.0.7.7:{}", 50_000 + port));
+        own(socket, 3, 8 + port);
+        socket.recv_queue = Some(6000);
+    }
+    let findings = still(&ten);
+    let finding = first(&findings, "local-reader-slow", Responsible::LocalProgram);
+    assert_eq!((findings.len(), finding.variant, finding.count), (1, Some("many"), 10));
+    assert_eq!(finding.subject.remote.as_deref(), Some("10.0.7.7"));
 
     let unsent = |acked: u64, probing: bool| {
         let mut world = World::new();
@@ -378,8 +527,31 @@ fn nobody_reads() {
         world
     };
     first(&still(&unsent(1000, true)), "peer-reader-slow", Responsible::Peer);
+    // The peer is here, and nobody has accepted it.
+    let mut here = unsent(1000, true);
+    here.listen("10.0.7.7:50000", 1, 8, 4);
+    not_accepted(here.add(State::Established, "10.0.7.7:50000", "10.0.0.1:443"));
+    assert_eq!(first(&still(&here), "peer-reader-slow", Responsible::Peer).variant, Some("not-accepted"));
     silent(&two(&unsent(1000, false), &unsent(900_000, false)));
     silent(&two(&unsent(1000, true), &unsent(900_000, true)));
+
+    // It reads, and slowly: worth a word. So is any stream, but not what the path holds up.
+    let slow = |acked: u64, held_up_us: u64| {
+        let mut world = unsent(acked, false);
+        world.sockets[0].tcp_info = Some(info(&[
+            ("bytes_acked", acked),
+            ("snd_mss", 1448),
+            ("snd_wnd", 60_000),
+            ("rwnd_limited", held_up_us),
+            ("busy_time", 9_000_000),
+        ]));
+        world
+    };
+    let findings = two(&slow(1000, 1_000_000), &slow(50_000, 5_500_000));
+    silent(&findings);
+    assert_eq!(first(&findings, "peer-reader-slow", Responsible::Peer).variant, Some("slow"));
+    let findings = two(&slow(1000, 1_000_000), &slow(50_000, 1_100_000));
+    assert!(findings.iter().all(|finding| finding.code != "peer-reader-slow"), "{findings:#?}");
 }
 
 #[test]
@@ -414,6 +586,32 @@ fn resets() {
         first(&two(&count(0), &count(20)), code, Responsible::LocalProgram);
         silent(&two(&count(0), &count(1)));
     }
+    let aborted = |count: i64, opened: i64| {
+        let mut world = World::new();
+        world.count("TCPAbortOnClose", count);
+        world.mib("OutRsts", count);
+        world.mib("PassiveOpens", opened);
+        world
+    };
+    // One in a hundred gives up: a word, no more. So is a program that ends at once.
+    silent(&two(&aborted(0, 0), &aborted(20, 2000)));
+    first(&two(&aborted(0, 0), &aborted(20, 100)), "reset-unread-data", Responsible::LocalProgram);
+    silent(&two(&aborted(0, 0), &aborted(20, 0).pulse(&aborted(0, 0)).pulse(&aborted(20, 0))));
+    let goes_on = aborted(20, 0).pulse(&aborted(8, 0)).pulse(&aborted(15, 0));
+    first(&two(&aborted(0, 0), &goes_on), "reset-unread-data", Responsible::LocalProgram);
+    // Data meets connections that no program has any more: no counter but the peers' own.
+    let late = |count: i64, is_here: bool| {
+        let mut world = World::new();
+        world.mib("OutRsts", count);
+        world.mib("EstabResets", count);
+        if is_here {
+            world.add(State::Established, "127.0.0.1:80", "127.0.0.1:4000");
+            world.add(State::Established, "127.0.0.1:4000", "127.0.0.1:80");
+        }
+        world
+    };
+    first(&two(&late(0, true), &late(20, true)), "reset-after-close", Responsible::LocalProgram);
+    first(&two(&late(0, false), &late(20, false)), "refused-connections", Responsible::Configuration);
     let sent = |count: i64| {
         let mut world = World::new();
         world.mib("OutRsts", count);
@@ -421,6 +619,17 @@ fn resets() {
     };
     first(&two(&sent(0), &sent(20)), "refused-connections", Responsible::Configuration);
     silent(&two(&sent(0), &sent(2)));
+    // A scanner now and then.
+    silent(&two(&sent(0), &sent(5)));
+    // Resets that answer what was on its way to connections that were reset, or that skipped TIME_WAIT.
+    for counter in ["TCPAbortOnMemory", "TCPTimeWaitOverflow"] {
+        let mut before = sent(0);
+        before.count(counter, 0);
+        let mut after = sent(30);
+        after.count(counter, 10);
+        let findings = two(&before, &after);
+        assert!(findings.iter().all(|finding| finding.code != "refused-connections"), "{findings:#?}");
+    }
 }
 
 #[test]
@@ -464,6 +673,19 @@ fn ports_and_listeners() {
     own(own_second.add(State::Closed, "0.0.0.0:9090", "0.0.0.0:0"), 6, 3);
     silent(&still(&own_second));
 
+    // A server that has ended, and a client that binds low ports (NFS).
+    let mut ended = World::new();
+    ended.add(State::TimeWait, "10.0.0.1:81", "10.0.7.7:41000");
+    let findings = still(&ended);
+    silent(&findings);
+    assert_eq!(first(&findings, "address-in-use", Responsible::LocalProgram).variant, Some("ended"));
+    let mut mounted = World::new();
+    mounted.add(State::TimeWait, "10.0.0.1:790", "10.0.7.7:2049");
+    ended.listen("0.0.0.0:81", 0, 128, 5);
+    for healthy in [mounted, ended] {
+        assert_eq!(still(&healthy), []);
+    }
+
     let mut newer = World::new();
     newer.listen("0.0.0.0:4444", 0, 128, 99);
     let saved = World::new().saved();
@@ -484,6 +706,17 @@ fn ports_and_listeners() {
     silent(&still(&overlap));
     overlap.sysctl("net.ipv4.ip_local_reserved_ports", "8080,39990-40010");
     assert_eq!(still(&overlap), []);
+    // A service's port has been given to a client, and one that no service is known to have.
+    let taken = |port: u16| {
+        let mut world = World::new();
+        world.sysctl("net.ipv4.ip_local_port_range", "1024 65535");
+        own(world.add(State::Established, &format!("10.0.0.1:{port}"), "10.0.7.7:443"), 5, 3);
+        world
+    };
+    let findings = still(&taken(5432));
+    silent(&findings);
+    assert_eq!(first(&findings, "port-range-overlap", Responsible::Configuration).variant, Some("taken"));
+    assert_eq!(still(&taken(5433)), []);
 }
 
 #[test]
@@ -509,6 +742,17 @@ fn harmful_values() {
     silent(&one(&world));
     world.sysctl("net.ipv4.tcp_tw_reuse", "1");
     first(&one(&world), "harmful-sysctl", Responsible::Configuration);
+    // Where the ports have run out for that very reason, it comes first.
+    world.sysctl("net.ipv4.ip_local_port_range", "40000 40031");
+    for port in 40_000..40_032 {
+        world.add(State::TimeWait, &format!("10.0.0.1:{port}"), "10.0.9.9:5432").age_ms = Some(30_000);
+    }
+    let findings = still(&world);
+    assert_eq!(
+        first(&findings, "harmful-sysctl", Responsible::Configuration).variant,
+        Some("timestamps-exhausted")
+    );
+    assert_eq!(findings[1].code, "time-wait-port-exhaustion");
     let mut tuned = World::new();
     tuned.sysctl("net.ipv4.tcp_fin_timeout", "15");
     tuned.sysctl("net.ipv4.tcp_tw_reuse", "1");
@@ -536,6 +780,13 @@ fn idle_connections() {
     silent(&findings);
     assert_eq!(findings[0].code, "keepalive-missing");
     first(&still(&idle(20, 9_000_000, false)), "keepalive-missing", Responsible::LocalProgram);
+    // One for a minute, or many for some seconds; few for seconds are nothing.
+    for findings in [still(&idle(1, 61_000, false)), still(&idle(20, 6_000, false))] {
+        silent(&findings);
+        assert_eq!(findings[0].code, "keepalive-missing");
+    }
+    assert_eq!(still(&idle(9, 6_000, false)), []);
+    assert_eq!(still(&idle(20, 2_000, false)), []);
     assert_eq!(still(&idle(2000, 9_000_000, true)), []);
 }
 
@@ -558,7 +809,59 @@ fn a_client_that_comes_again() {
     let findings = still(&client(3, 1));
     let finding = first(&findings, "heartbeat-reconnect", Responsible::LocalProgram);
     assert_eq!((finding.subject.remote.as_deref(), finding.count), (Some("10.0.7.7"), 4));
+    // The old ones are only silent, and the newest talks: maybe. A pool goes on with its oldest, a browser with several.
+    let silent_but = |silent_ms: u64, count: u32, alive: &[u32]| {
+        let mut world = client(0, count);
+        for (index, socket) in world.sockets.iter_mut().skip(1).enumerate() {
+            let idle_ms = if alive.contains(&(index as u32)) { 100 } else { silent_ms };
+            socket.tcp_info = Some(info(&[("last_data_sent", idle_ms), ("last_data_recv", idle_ms)]));
+        }
+        let findings = still(&world);
+        silent(&findings);
+        findings.iter().any(|finding| finding.code == "heartbeat-reconnect")
+    };
+    assert!(silent_but(90_000, 4, &[3]) && silent_but(90_000, 2, &[1]) && silent_but(15_000, 3, &[2]));
+    for alive in [&[0][..], &[2, 3], &[]] {
+        assert!(!silent_but(90_000, 4, alive), "{alive:?}");
+    }
+    assert!(!silent_but(15_000, 2, &[1]) && !silent_but(5_000, 4, &[3]));
     // Several that are all alive, and a path that loses.
     silent(&still(&client(0, 6)));
     silent(&still(&client(2, 4)));
+}
+
+#[test]
+fn an_accept_queue_that_moves() {
+    // `first` is the number of the first client that waits.
+    let waiting = |clients: u32, limit: u32, first: u32| {
+        let mut world = World::new();
+        world.process(8, 100, 1024);
+        world.listen("0.0.0.0:80", clients, limit, 8);
+        for client in first..first + clients {
+            let socket = world.add(State::Established, "10.0.0.1:80", &format!("10.0.3.7:{}", 1024 + client));
+            socket.cookie = Some(u64::from(client) + 100);
+            not_accepted(socket);
+        }
+        world
+    };
+    // Nobody takes them, though nobody else comes either.
+    let findings = still(&waiting(17, 16, 0));
+    assert_eq!(first(&findings, "accept-queue-overflow", Responsible::LocalProgram).variant, None);
+    // Full again, of others.
+    let findings = two(&waiting(17, 16, 0), &waiting(17, 16, 40));
+    silent(&findings);
+    assert_eq!(first(&findings, "accept-queue-overflow", Responsible::LocalProgram).variant, Some("moving"));
+    // There is room still.
+    let findings = still(&waiting(10, 100, 0));
+    silent(&findings);
+    assert_eq!(first(&findings, "accept-queue-overflow", Responsible::LocalProgram).variant, Some("waiting"));
+    assert_eq!(two(&waiting(10, 100, 0), &waiting(10, 100, 40)), []);
+    // They have asked already, and wait for an answer.
+    let mut asking = waiting(10, 100, 0);
+    asking.sockets.iter_mut().for_each(|socket| socket.recv_queue = Some(90));
+    let findings = still(&asking);
+    assert_eq!(
+        first(&findings, "accept-queue-overflow", Responsible::LocalProgram).severity,
+        Severity::Warning
+    );
 }

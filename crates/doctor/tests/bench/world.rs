@@ -21,6 +21,7 @@ pub(crate) struct World {
     pub(crate) processes: Vec<Process>,
     pub(crate) details: Vec<ProcessDetail>,
     counters: Counters,
+    pulses: Vec<Counters>,
     sysctls: BTreeMap<String, String>,
     cookies: u64,
     saved: bool,
@@ -33,6 +34,8 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("net.ipv4.ip_local_reserved_ports", ""),
     ("net.ipv4.tcp_abort_on_overflow", "0"),
     ("net.ipv4.tcp_fin_timeout", "60"),
+    ("net.ipv4.tcp_keepalive_intvl", "75"),
+    ("net.ipv4.tcp_keepalive_probes", "9"),
     ("net.ipv4.tcp_keepalive_time", "7200"),
     ("net.ipv4.tcp_max_orphans", "65536"),
     ("net.ipv4.tcp_max_syn_backlog", "1024"),
@@ -58,6 +61,7 @@ impl World {
             processes: Vec::new(),
             details: Vec::new(),
             counters: Counters::default(),
+            pulses: Vec::new(),
             sysctls: DEFAULTS.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
             cookies: 0,
             saved: false,
@@ -76,7 +80,9 @@ impl World {
             world.count(name, 0);
         }
         world.counters.insert(CounterTable::Snmp, "Tcp.OutRsts".to_owned(), 0);
-        world.counters.insert(CounterTable::Snmp, "Tcp.AttemptFails".to_owned(), 0);
+        for name in ["AttemptFails", "EstabResets", "ActiveOpens", "PassiveOpens"] {
+            world.mib(name, 0);
+        }
         for (name, value) in [("orphan", 0), ("tw", 0), ("mem", 10)] {
             world.counters.insert(CounterTable::Sockstat, format!("TCP.{name}"), value);
         }
@@ -97,6 +103,12 @@ impl World {
     /// Sets a counter of `Tcp`.
     pub(crate) fn mib(&mut self, name: &str, value: i64) {
         self.counters.insert(CounterTable::Snmp, format!("Tcp.{name}"), value);
+    }
+
+    /// Says that the counters stood like those of `other` a moment before.
+    pub(crate) fn pulse(mut self, other: &Self) -> Self {
+        self.pulses.push(other.counters.clone());
+        self
     }
 
     /// Sets a number of sockstat's line.
@@ -189,6 +201,7 @@ impl World {
             own_namespace: Some(1),
             notes: Vec::new(),
             namespaces,
+            pulses: self.pulses.iter().map(|counters| vec![(Arc::from("1"), counters.clone())]).collect(),
             processes: self.processes.clone(),
             details: self.details.clone(),
             digest,

@@ -36,3 +36,10 @@ const ORPHAN_RETRIES: Setting = Setting {
     usual: "0, which acts as 8",
     why: "how often a FIN is sent again once the program is gone",
 };
+
+/// Faults of which nothing is left to be seen at the subject once they have happened, and why.
+pub(crate) const UNSEEN: &[(&str, &str)] = &[(
+    "idle-timeout-wrong-order",
+    "what goes wrong is over when a call returns ECONNRESET, and leaves no socket behind; the order of timeouts is in \
+     configurations (eleven doctor --path)",
+)];

@@ -58,8 +58,7 @@ pub(super) fn run(
         return Ok(());
     }
     note("looking again …");
-    looking::wait(&Waiter::new()?, args.during)?;
-    let last = looking::now(global, Some(&looks.after))?;
+    let last = looking::again(global, &looks.after, args.during, &Waiter::new()?)?;
     let again = Looks { before: None, after: last };
     // Rates need a look before; the one that was judged is it.
     let case = eleven_doctor::Case::new(Some(&looks.after), &again.after);

@@ -4,15 +4,16 @@ use std::fs::File;
 use std::io::{IsTerminal, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use eleven_doctor::{Case, Digest, Finding, Look, Severity, judge};
-use eleven_linux::namespace::{NamespaceChoice, NamespaceHandle};
-use eleven_linux::proc::process;
+use eleven_linux::namespace::{self, NamespaceChoice, NamespaceHandle};
+use eleven_linux::proc::{counters, process};
 use eleven_linux::sock_diag::Extensions;
 use eleven_linux::{ReadError, Taking};
-use eleven_snapshot::{Snapshot, Socket};
+use eleven_snapshot::{Counters, Snapshot, Socket};
 
 use super::Looks;
 use crate::cli::Global;
@@ -26,17 +27,42 @@ pub(super) fn two_looks(global: &Global, apart: Duration) -> anyhow::Result<Look
     if apart.is_zero() {
         return Ok(Looks { before: None, after: first });
     }
-    wait(&Waiter::new()?, apart)?;
-    let after = now(global, Some(&first))?;
+    let after = again(global, &first, apart, &Waiter::new()?)?;
     Ok(Looks { before: Some(first), after })
 }
+
+/// Waits, reads the counters now and then meanwhile, and looks again.
+///
+/// # Errors
+/// [`Interrupted`] by Ctrl-C, or what reading the kernel gave.
+pub(super) fn again(
+    global: &Global,
+    before: &Look,
+    apart: Duration,
+    waiter: &Waiter,
+) -> anyhow::Result<Look> {
+    let pulses = wait(waiter, &namespace::open(&global.netns)?.0, apart)?;
+    let mut after = now(global, Some(before))?;
+    after.pulses = pulses;
+    Ok(after)
+}
+
+/// Times the counters are read while waiting.
+const PULSES: u32 = 4;
+/// Namespaces they are read in: each costs a thread that enters it.
+const PULSING: usize = 64;
+
+/// Counters of namespaces at moments in between.
+type Pulses = Vec<Vec<(Arc<str>, Counters)>>;
 
 /// Waits, and says so on a terminal.
 ///
 /// # Errors
 /// [`Interrupted`] by Ctrl-C.
-pub(super) fn wait(waiter: &Waiter, apart: Duration) -> Result<(), Interrupted> {
-    let end = Instant::now() + apart;
+fn wait(waiter: &Waiter, namespaces: &[NamespaceHandle], apart: Duration) -> Result<Pulses, Interrupted> {
+    let start = Instant::now();
+    let end = start + apart;
+    let mut pulses = Vec::new();
     let mut error = std::io::stderr();
     let shows = error.is_terminal();
     loop {
@@ -50,15 +76,31 @@ pub(super) fn wait(waiter: &Waiter, apart: Duration) -> Result<(), Interrupted> 
             let _ = error.flush();
         }
         if left.is_zero() {
-            return Ok(());
+            return Ok(pulses);
         }
-        if waiter.wait(if shows { left.min(Duration::from_millis(250)) } else { left }) {
+        let taken = pulses.len() as u32;
+        let next = apart / (PULSES + 1) * (taken + 1);
+        if taken < PULSES && start.elapsed() >= next {
+            pulses.push(pulse(namespaces));
+            continue;
+        }
+        let rest = if taken < PULSES { next.saturating_sub(start.elapsed()) } else { left };
+        if waiter.wait(if shows { rest.min(Duration::from_millis(250)) } else { rest }) {
             if shows {
                 let _ = write!(error, "\r\x1b[K");
             }
             return Err(Interrupted);
         }
     }
+}
+
+/// The counters as they stand.
+fn pulse(namespaces: &[NamespaceHandle]) -> Vec<(Arc<str>, Counters)> {
+    let read = |handle: &NamespaceHandle| {
+        // A namespace that has gone meanwhile has no counters any more.
+        Some((handle.namespace.label.clone(), handle.run(counters::read).ok()?))
+    };
+    namespaces.iter().take(PULSING).filter_map(read).collect()
 }
 
 /// A look at this moment; one that follows another also looks for what that one suspects.
@@ -111,6 +153,7 @@ fn look(
         own_namespace: own(),
         notes: tail.notes,
         namespaces,
+        pulses: Vec::new(),
         processes: tail.processes,
         details: Vec::new(),
         digest,
@@ -215,6 +258,7 @@ fn look_at(snapshot: &Snapshot, before: Option<&Digest>) -> Look {
         own_namespace: snapshot.namespaces.first().map(|state| state.namespace.inode),
         notes: snapshot.notes.clone(),
         namespaces: snapshot.namespaces.clone(),
+        pulses: Vec::new(),
         processes: snapshot.processes.clone(),
         details: Vec::new(),
         digest,

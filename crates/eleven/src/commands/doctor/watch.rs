@@ -10,7 +10,7 @@ use serde_json::json;
 use super::{Chosen, Report, looking, print, report};
 use crate::cli::{DoctorArgs, Format, Global};
 use crate::commands::interrupt::Waiter;
-use crate::commands::language;
+use crate::commands::{Interrupted, language};
 use crate::output::{CsvRecords, Output, Style};
 
 /// Two looks closer than this measure mostly themselves.
@@ -37,9 +37,12 @@ pub(super) fn run(global: &Global, args: &DoctorArgs, chosen: &Chosen) -> anyhow
         CsvRecords::new(&mut output, ["at_s", "change"].into_iter().chain(report::CSV_HEADING))?.finish()?;
     }
     let waiter = Waiter::new()?;
-    // Ctrl-C is how it ends.
-    while looking::wait(&waiter, args.during.max(SHORTEST)).is_ok() {
-        let after = looking::now(global, Some(&before))?;
+    loop {
+        let after = match looking::again(global, &before, args.during.max(SHORTEST), &waiter) {
+            // Ctrl-C is how it ends.
+            Err(error) if error.is::<Interrupted>() => break,
+            after => after?,
+        };
         let (found, _) = judge(&Case::new(Some(&before), &after), |rule| chosen.has(rule));
         for finding in &found {
             let old = known.iter().find(|old| identity(old) == identity(finding));

@@ -18,6 +18,8 @@ struct Listed {
     look_at: &'static str,
     ended_by: &'static str,
     finding: Option<&'static str>,
+    /// Why `doctor` cannot see it.
+    unseen: Option<&'static str>,
     promised: Vec<String>,
     settings: Vec<super::record::SettingRecord>,
 }
@@ -31,6 +33,7 @@ impl From<&'static Scenario> for Listed {
             look_at: scenario.look_at,
             ended_by: scenario.ended_by,
             finding: scenario.finding,
+            unseen: scenario.unseen(),
             promised: scenario.promises.iter().map(ToString::to_string).collect(),
             settings: super::record::settings(scenario, &[]),
         }

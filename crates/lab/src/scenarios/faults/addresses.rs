@@ -1,5 +1,7 @@
 //! Addresses and ports of a server that somebody else has.
 
+use std::time::Duration;
+
 use eleven_snapshot::Socket;
 use eleven_tcp::State::{Established, Listen, SynSent, TimeWait};
 
@@ -90,25 +92,43 @@ fn refused() -> Result<(), Stop> {
 const ADDRESS_IN_USE_LISTENER: Scenario = Scenario {
     name: "address-in-use-listener",
     group: Group::Faults,
-    purpose: "Two servers want the same port: the second's bind() returns EADDRINUSE, and SO_REUSEADDR does not help \
-              against somebody who listens.",
-    look_at: "The row of LISTEN names who has the port.",
-    ended_by: "The first server ends, or the second takes another port.",
+    purpose: "Servers that want the same port: who is started while another one listens is refused by bind() with \
+              EADDRINUSE, and SO_REUSEADDR does not help. Of two that are started together with SO_REUSEADDR both may \
+              bind, and the second is refused by listen().",
+    look_at: "The row of LISTEN names who has the port; beside it a socket that is only bound, whose program tries in vain.",
+    ended_by: "The first server ends, or the others take other ports.",
     settings: &[],
     finding: Some("address-in-use"),
     promises: &[
         Promise::State(SUBJECT, Listen),
+        Promise::Answer(SUBJECT, "listen", "EADDRINUSE"),
         Promise::Answer(SUBJECT, "bind", "EADDRINUSE"),
         Promise::Seen(SUBJECT, "one listener only"),
     ],
     play: |lab| {
-        lab.step("a server listens");
-        let Some(_) = start(lab, PORT, true)? else { return refused() };
-        lab.step("a second one is started on the same port, with SO_REUSEADDR as well");
+        lab.step("two servers are started together, with SO_REUSEADDR: both bind, and the first listens");
+        let first = bound(lab)?;
+        let second = bound(lab)?;
+        let _ = lab.listen(first, 16)?;
+        lab.step("the second may not; it keeps its socket, and tries again");
+        let _ = lab.listen(second, 16)?;
+        lab.step("a third is started, with SO_REUSEADDR as well");
         let _ = start(lab, PORT, true)?;
-        lab.wait_rows(SUBJECT, "one listener only", |rows| rows.len() == 1 && count(rows, Listen) == 1)
+        lab.wait_rows(SUBJECT, "one listener only", |rows| {
+            count(rows, Listen) == 1 && rows.iter().all(|row| row.local_port == Some(PORT))
+        })?;
+        lab.meanwhile(Duration::from_millis(300), move |lab| lab.listen(second, 16).map(drop));
+        Ok(())
     },
 };
+
+/// A server's socket, bound with SO_REUSEADDR.
+fn bound(lab: &mut Lab) -> Result<Handle, Stop> {
+    let socket = lab.socket(SUBJECT)?;
+    lab.set_option(socket, SocketOption::ReuseAddress(true))?;
+    let _ = lab.bind(socket, PORT)?;
+    Ok(socket)
+}
 
 /// A server's port that may be given away.
 const OVERLAPPING: u16 = 8_080;

@@ -190,8 +190,8 @@ const KEEPALIVE_UNANSWERED: Scenario = Scenario {
     ],
     play: |lab| {
         let (first, second) = two(lab)?;
-        lab.step("both have keepalive, the second with 9 probes; nothing gets through any more");
-        lab.set_option(second, SocketOption::KeepaliveProbes(9))?;
+        lab.step("both have keepalive, the second with 90 probes; nothing gets through any more");
+        lab.set_option(second, SocketOption::KeepaliveProbes(90))?;
         for socket in [first, second] {
             lab.set_option(socket, SocketOption::Keepalive(true))?;
         }

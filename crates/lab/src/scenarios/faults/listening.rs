@@ -122,7 +122,7 @@ const SYN_FLOOD_COOKIES_0: Scenario = Scenario {
             why: "how often at a steady pace before that",
         },
     ],
-    finding: Some("syn-flood"),
+    finding: Some("syn-backlog-full"),
     promises: &[
         Promise::Seen(SUBJECT, "SYN_RECV from many addresses"),
         Promise::Path(PEER, &[SynSent, Closed]),
@@ -250,13 +250,17 @@ const SYN_BACKLOG_FULL: Scenario = Scenario {
             })
         })?;
         lab.step("they come again and again while the scenario is held; the program accepts and closes");
-        lab.meanwhile(Duration::from_millis(500), move |lab| {
+        let mut round = 0_u32;
+        lab.meanwhile(Duration::from_millis(50), move |lab| {
             while let Ok((socket, _)) = lab.host_mut(SUBJECT).accept(listener.socket) {
                 lab.close(Handle { host: SUBJECT, socket })?;
             }
-            for _ in 0..clients {
-                lab.connecting(PEER, SUBJECT.at(PORT))?;
+            if round.is_multiple_of(10) {
+                for _ in 0..clients {
+                    lab.connecting(PEER, SUBJECT.at(PORT))?;
+                }
             }
+            round = round.wrapping_add(1);
             Ok(())
         });
         Ok(())

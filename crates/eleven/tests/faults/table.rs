@@ -1,0 +1,59 @@
+//! The table.
+
+use crate::play::Played;
+use crate::row::Row;
+
+const HEADING: [&str; 7] =
+    ["fault", "expected", "first found", "responsible", "pid/peer", "false alarms", "verdict"];
+
+/// Prints all rows, what was wrong, and the sum.
+pub(crate) fn print(rows: &[Row], played: &[Played]) {
+    let cells: Vec<[String; 7]> = rows.iter().zip(played).map(|(row, played)| cells(row, played)).collect();
+    let width = |column: usize| {
+        let cells = cells.iter().map(|cells| cells[column].chars().count());
+        cells.chain([HEADING[column].len()]).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..HEADING.len()).map(width).collect();
+    let line = |cells: &[String; 7]| {
+        let cells = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        println!("{}", cells.collect::<Vec<_>>().join("  ").trim_end());
+    };
+    line(&HEADING.map(str::to_owned));
+    cells.iter().for_each(line);
+    println!();
+    for (row, played) in rows.iter().zip(played).filter(|(row, played)| played.is_wrong(row)) {
+        let Ok(shown) = &played.shown else { continue };
+        for note in shown.notes.iter().chain(&shown.lacks) {
+            println!("{}: {note}", row.name);
+        }
+    }
+    let wrong = rows.iter().zip(played).filter(|(row, played)| played.is_wrong(row)).count();
+    let skipped = played.iter().filter(|played| played.shown.is_err()).count();
+    let note = if skipped == 0 { String::new() } else { format!(" ({skipped} skipped)") };
+    println!("{} of {} right{note}", rows.len() - wrong - skipped, rows.len());
+}
+
+fn cells(row: &Row, played: &Played) -> [String; 7] {
+    let expected = row.expected.map_or("(healthy)", |expected| expected.code);
+    let shown = match &played.shown {
+        Ok(shown) => shown,
+        Err(why) => {
+            let verdict = format!("skipped: {why}");
+            return [&row.name, expected, "", "", "", "", &verdict].map(str::to_owned);
+        }
+    };
+    let word = |is_right: Option<bool>| match is_right {
+        Some(true) => "yes",
+        Some(false) => "NO",
+        None => "-",
+    };
+    let alarms = if shown.false_alarms.is_empty() { "-".to_owned() } else { shown.false_alarms.join(", ") };
+    let verdict = match (shown.is_right(row), played.again) {
+        (true, false) => "right",
+        (true, true) => "right (played again, alone)",
+        (false, _) => "WRONG",
+    };
+    let first = shown.first.as_deref().unwrap_or("nothing");
+    let (responsible, who) = (word(shown.responsible), word(shown.who));
+    [&row.name, expected, first, responsible, who, &alarms, verdict].map(str::to_owned)
+}
