@@ -11,7 +11,7 @@ use super::{ActArgs, duration};
 #[derive(Args, Debug)]
 pub struct DoctorArgs {
     /// Time between the two looks, which makes rates and growth real.
-    #[arg(long = "for", value_name = "DURATION", default_value = "5s", value_parser = duration)]
+    #[arg(long = "for", value_name = "DURATION", default_value = "5s", value_parser = looks_apart, allow_hyphen_values = true)]
     pub during: Duration,
 
     /// Judge saved snapshots in place of this moment: one, or an earlier and a later one.
@@ -77,3 +77,14 @@ Examples:
   eleven doctor --exit-code --format json  for scripts: 3 means a warning or worse
   eleven doctor --fix --only harmful-sysctl
   eleven doctor --undo                     take back what --fix has set";
+
+/// A look holds the suspects of the one before in memory; who wants to compare days compares snapshots.
+fn looks_apart(text: &str) -> Result<Duration, String> {
+    let apart = duration(text)?;
+    if apart > Duration::from_secs(86_400) {
+        return Err(
+            "two looks are at most a day apart; for longer, compare snapshots with --from A B".to_owned()
+        );
+    }
+    Ok(apart)
+}

@@ -56,6 +56,11 @@ impl<W: Write> CsvRecords<W> {
         Ok(Self(writer))
     }
 
+    /// Goes on where another has written the heading.
+    pub(crate) fn without_heading(out: W) -> Self {
+        Self(csv::Writer::from_writer(out))
+    }
+
     /// Writes a row.
     pub(crate) fn write<T: AsRef<[u8]>>(&mut self, row: impl IntoIterator<Item = T>) -> io::Result<()> {
         self.0.write_record(row).map_err(into_io)

@@ -1,6 +1,7 @@
 //! Faults made on the real kernel, each beside a near miss, in namespaces of their own.
 
 mod acting;
+mod bad_input;
 mod command;
 mod faults;
 

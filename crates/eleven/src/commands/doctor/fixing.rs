@@ -7,6 +7,7 @@ use eleven_linux::namespace::{self, NamespaceHandle};
 use super::apply::{Wanted, apply, not_of_this_namespace};
 use super::{Chosen, Looks, Report, looking};
 use crate::cli::{DoctorArgs, Global};
+use crate::commands::interrupt::Waiter;
 use crate::commands::{WrongUsage, language};
 use crate::output::note;
 
@@ -57,7 +58,7 @@ pub(super) fn run(
         return Ok(());
     }
     note("looking again …");
-    let last = looking::again(global, &looks.after, args.during)?;
+    let last = looking::again(global, &looks.after, args.during, &Waiter::new()?)?;
     let again = Looks { before: None, after: last };
     // Rates need a look before; the one that was judged is it.
     let case = eleven_doctor::Case::new(Some(&looks.after), &again.after);

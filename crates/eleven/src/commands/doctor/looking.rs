@@ -5,7 +5,6 @@ use std::io::{IsTerminal, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -18,20 +17,31 @@ use eleven_snapshot::{Counters, Snapshot, Socket};
 
 use super::Looks;
 use crate::cli::Global;
+use crate::commands::Interrupted;
+use crate::commands::interrupt::Waiter;
+use crate::output::note;
 
 /// Two looks at this moment, so far apart.
-pub(super) fn two_looks(global: &Global, apart: Duration) -> Result<Looks, ReadError> {
+pub(super) fn two_looks(global: &Global, apart: Duration) -> anyhow::Result<Looks> {
     let first = now(global, None)?;
     if apart.is_zero() {
         return Ok(Looks { before: None, after: first });
     }
-    let after = again(global, &first, apart)?;
+    let after = again(global, &first, apart, &Waiter::new()?)?;
     Ok(Looks { before: Some(first), after })
 }
 
 /// Waits, reads the counters now and then meanwhile, and looks again.
-pub(super) fn again(global: &Global, before: &Look, apart: Duration) -> Result<Look, ReadError> {
-    let pulses = wait(&namespace::open(&global.netns)?.0, apart);
+///
+/// # Errors
+/// [`Interrupted`] by Ctrl-C, or what reading the kernel gave.
+pub(super) fn again(
+    global: &Global,
+    before: &Look,
+    apart: Duration,
+    waiter: &Waiter,
+) -> anyhow::Result<Look> {
+    let pulses = wait(waiter, &namespace::open(&global.netns)?.0, apart)?;
     let mut after = now(global, Some(before))?;
     after.pulses = pulses;
     Ok(after)
@@ -42,8 +52,14 @@ const PULSES: u32 = 4;
 /// Namespaces they are read in: each costs a thread that enters it.
 const PULSING: usize = 64;
 
+/// Counters of namespaces at moments in between.
+type Pulses = Vec<Vec<(Arc<str>, Counters)>>;
+
 /// Waits, and says so on a terminal.
-fn wait(namespaces: &[NamespaceHandle], apart: Duration) -> Vec<Vec<(Arc<str>, Counters)>> {
+///
+/// # Errors
+/// [`Interrupted`] by Ctrl-C.
+fn wait(waiter: &Waiter, namespaces: &[NamespaceHandle], apart: Duration) -> Result<Pulses, Interrupted> {
     let start = Instant::now();
     let end = start + apart;
     let mut pulses = Vec::new();
@@ -60,7 +76,7 @@ fn wait(namespaces: &[NamespaceHandle], apart: Duration) -> Vec<Vec<(Arc<str>, C
             let _ = error.flush();
         }
         if left.is_zero() {
-            return pulses;
+            return Ok(pulses);
         }
         let taken = pulses.len() as u32;
         let next = apart / (PULSES + 1) * (taken + 1);
@@ -69,7 +85,12 @@ fn wait(namespaces: &[NamespaceHandle], apart: Duration) -> Vec<Vec<(Arc<str>, C
             continue;
         }
         let rest = if taken < PULSES { next.saturating_sub(start.elapsed()) } else { left };
-        thread::sleep(if shows { rest.min(Duration::from_millis(250)) } else { rest });
+        if waiter.wait(if shows { rest.min(Duration::from_millis(250)) } else { rest }) {
+            if shows {
+                let _ = write!(error, "\r\x1b[K");
+            }
+            return Err(Interrupted);
+        }
     }
 }
 
@@ -152,13 +173,14 @@ pub(super) fn from_files(paths: &[PathBuf]) -> anyhow::Result<Looks> {
     match snapshots.pop() {
         Some(first) => {
             let (first, last) = if first.taken_at_s > last.taken_at_s {
-                crate::output::note(
-                    "the first snapshot is the later one: they are judged the other way round",
-                );
+                note("the first snapshot is the later one: they are judged the other way round");
                 (last, first)
             } else {
                 (first, last)
             };
+            if let Some(text) = unlike(&first, &last) {
+                note(&text);
+            }
             let before = look_at(&first, None);
             let after = look_at(&last, Some(&before.digest));
             Ok(Looks { before: Some(before), after })
@@ -172,9 +194,46 @@ pub(super) fn from_files(paths: &[PathBuf]) -> anyhow::Result<Looks> {
     }
 }
 
+/// Why two snapshots say less together than two looks at one host do.
+fn unlike(first: &Snapshot, last: &Snapshot) -> Option<String> {
+    if first.host != last.host {
+        return Some(format!(
+            "the snapshots are of different hosts, {} and {}: what changed between them means little",
+            crate::text::printable(&first.host),
+            crate::text::printable(&last.host)
+        ));
+    }
+    if first.boot_id != last.boot_id || first.kernel != last.kernel {
+        let kernels = if first.kernel == last.kernel {
+            String::new()
+        } else {
+            format!(
+                " (Linux {} and {})",
+                crate::text::printable(&first.kernel),
+                crate::text::printable(&last.kernel)
+            )
+        };
+        return Some(format!(
+            "the snapshots are of different boots{kernels}: counters began anew in between, so they tell no rates, and \
+             sockets are known again by address only"
+        ));
+    }
+    (last.taken_at_s - first.taken_at_s <= 0.05)
+        .then(|| "both snapshots are of the same moment: they tell no rates and no growth".to_owned())
+}
+
+/// Seconds from 1970 to a time that no snapshot is of.
+const TOO_LATE_S: f64 = 1e11;
+
 fn read(path: &Path) -> anyhow::Result<Snapshot> {
     let file = File::open(path).with_context(|| format!("cannot open the snapshot {}", path.display()))?;
     let (mut snapshot, _) = eleven_snapshot::read(file).with_context(|| path.display().to_string())?;
+    anyhow::ensure!(
+        (0.0..TOO_LATE_S).contains(&snapshot.taken_at_s),
+        "{}: it says that it was taken at {} s since 1970, which no snapshot was; was it edited?",
+        path.display(),
+        snapshot.taken_at_s
+    );
     for text in &mut snapshot.notes {
         *text = format!("{}: {text}", path.display());
     }

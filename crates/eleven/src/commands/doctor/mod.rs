@@ -1,6 +1,7 @@
 //! `eleven doctor`: what is wrong, who must act, and what helps.
 
 mod apply;
+mod config;
 mod fixing;
 mod looking;
 mod path;

@@ -7,10 +7,11 @@ use eleven_doctor::{Case, Finding, Severity, Subject, judge};
 use eleven_knowledge::DoctorTexts;
 use serde_json::json;
 
-use super::{Chosen, Report, looking, print};
+use super::{Chosen, Report, looking, print, report};
 use crate::cli::{DoctorArgs, Format, Global};
-use crate::commands::language;
-use crate::output::{Output, Style};
+use crate::commands::interrupt::Waiter;
+use crate::commands::{Interrupted, language};
+use crate::output::{CsvRecords, Output, Style};
 
 /// Two looks closer than this measure mostly themselves.
 const SHORTEST: Duration = Duration::from_millis(200);
@@ -32,8 +33,16 @@ pub(super) fn run(global: &Global, args: &DoctorArgs, chosen: &Chosen) -> anyhow
     before.notes.iter().for_each(|text| crate::output::note(text));
     let mut known: Vec<Finding> = Vec::new();
     let mut is_first = true;
+    if output.format == Format::Csv {
+        CsvRecords::new(&mut output, ["at_s", "change"].into_iter().chain(report::CSV_HEADING))?.finish()?;
+    }
+    let waiter = Waiter::new()?;
     loop {
-        let after = looking::again(global, &before, args.during.max(SHORTEST))?;
+        let after = match looking::again(global, &before, args.during.max(SHORTEST), &waiter) {
+            // Ctrl-C is how it ends.
+            Err(error) if error.is::<Interrupted>() => break,
+            after => after?,
+        };
         let (found, _) = judge(&Case::new(Some(&before), &after), |rule| chosen.has(rule));
         for finding in &found {
             let old = known.iter().find(|old| identity(old) == identity(finding));
@@ -60,6 +69,7 @@ pub(super) fn run(global: &Global, args: &DoctorArgs, chosen: &Chosen) -> anyhow
         known = found;
         before = after;
     }
+    Ok(())
 }
 
 fn say(
@@ -76,7 +86,12 @@ fn say(
             write!(output, "{} ", output.paint.text(Style::Dim, &format!("{} {word}", clock(now))))?;
             print::title(output, texts, &report)?;
         }
-        Format::Json | Format::Ndjson | Format::Csv => {
+        Format::Csv => {
+            let mut records = CsvRecords::without_heading(&mut *output);
+            records.write([format!("{now:.3}"), change.to_owned()].iter().chain(&report.csv()))?;
+            records.finish()?;
+        }
+        Format::Json | Format::Ndjson => {
             let record = json!({ "at_s": now, "change": change, "finding": report });
             serde_json::to_writer(&mut *output, &record)?;
             writeln!(output)?;
