@@ -57,8 +57,14 @@ fn judge_lossy(case: &Case<'_>) -> Judgement {
         {
             continue;
         }
-        let severity =
-            if share(&judged) >= limits.path_loss_critical { Severity::Critical } else { Severity::Warning };
+        // A few seconds of one client's bad radio are no fault of this host's network.
+        let severity = if judged.segments < limits.path_segments {
+            Severity::Info
+        } else if share(&judged) >= limits.path_loss_critical {
+            Severity::Critical
+        } else {
+            Severity::Warning
+        };
         let network = format!("{prefix}/{}", if prefix.is_ipv4() { 24 } else { 48 });
         let subject =
             Subject { remote: Some(network), state: Some("ESTABLISHED"), ..case.subject(*netns, None) };
