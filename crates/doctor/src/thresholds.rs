@@ -52,7 +52,8 @@ pub struct Thresholds {
     pub unread_bytes: u32,
     /// Bytes unread that count in a single look, where nothing says whether they stand.
     pub unread_bytes_one_look: u32,
-    /// Segments toward a prefix below which a share of losses says nothing.
+    /// Segments toward a prefix below which a share of losses says nothing; a critical share of a
+    /// quarter of them is worth a word.
     pub path_segments: u64,
     /// Repeated segments in per cent from which a path is lossy: TCP is slowed noticeably at one
     /// per cent, and healthy paths stay far below it.
