@@ -14,37 +14,99 @@ use eleven_linux::proc::{counters, process};
 use eleven_linux::sock_diag::Extensions;
 use eleven_linux::{ReadError, Taking};
 use eleven_snapshot::{Counters, Snapshot, Socket};
+use eleven_tcp::State;
 
 use super::Looks;
 use crate::cli::Global;
 use crate::commands::Interrupted;
 use crate::commands::interrupt::Waiter;
+use crate::filter::Filter;
 use crate::output::note;
 
-/// Two looks at this moment, so far apart.
-pub(super) fn two_looks(global: &Global, apart: Duration) -> anyhow::Result<Looks> {
-    let first = now(global, None)?;
-    if apart.is_zero() {
-        return Ok(Looks { before: None, after: first });
-    }
-    let after = again(global, &first, apart, &Waiter::new()?)?;
-    Ok(Looks { before: Some(first), after })
+/// Where to look, and what is expected there.
+pub(super) struct Looking<'a> {
+    pub(super) global: &'a Global,
+    /// The listeners that are expected; `None` where nobody said.
+    pub(super) expected: Option<Filter>,
 }
 
-/// Waits, reads the counters now and then meanwhile, and looks again.
-///
-/// # Errors
-/// [`Interrupted`] by Ctrl-C, or what reading the kernel gave.
-pub(super) fn again(
-    global: &Global,
-    before: &Look,
-    apart: Duration,
-    waiter: &Waiter,
-) -> anyhow::Result<Look> {
-    let pulses = wait(waiter, &namespace::open(&global.netns)?.0, apart)?;
-    let mut after = now(global, Some(before))?;
-    after.pulses = pulses;
-    Ok(after)
+impl Looking<'_> {
+    /// Two looks at this moment, so far apart.
+    pub(super) fn twice(&self, apart: Duration) -> anyhow::Result<Looks> {
+        let first = self.now(None)?;
+        if apart.is_zero() {
+            return Ok(Looks { before: None, after: first });
+        }
+        let after = self.again(&first, apart, &Waiter::new()?)?;
+        Ok(Looks { before: Some(first), after })
+    }
+
+    /// Waits, reads the counters now and then meanwhile, and looks again.
+    ///
+    /// # Errors
+    /// [`Interrupted`] by Ctrl-C, or what reading the kernel gave.
+    pub(super) fn again(&self, before: &Look, apart: Duration, waiter: &Waiter) -> anyhow::Result<Look> {
+        let pulses = wait(waiter, &namespace::open(&self.global.netns)?.0, apart)?;
+        let mut after = self.now(Some(before))?;
+        after.pulses = pulses;
+        Ok(after)
+    }
+
+    /// A look at this moment; one that follows another also looks for what that one suspects.
+    pub(super) fn now(&self, before: Option<&Look>) -> Result<Look, ReadError> {
+        let extensions = Extensions { tcp_info: true, age: true, ..Extensions::default() };
+        self.look(extensions, before, &mut |_| ())
+    }
+
+    fn look(
+        &self,
+        extensions: Extensions,
+        before: Option<&Look>,
+        visitor: &mut (dyn FnMut(&Socket) + Send),
+    ) -> Result<Look, ReadError> {
+        let taking = Taking::begin(&self.global.netns, self.global.reader.into())?;
+        let mut taking = taking.with_extensions(extensions).without_cgroups();
+        let mut namespaces = taking.head().namespaces.clone();
+        if let (NamespaceChoice::One(path), [only]) = (&self.global.netns, namespaces.as_mut_slice())
+            && path.contains('/')
+        {
+            only.namespace.path = Some(path.clone());
+        }
+        let mut digest = match before {
+            None => Digest::first(&namespaces),
+            Some(before) => Digest::following(&before.digest, &namespaces),
+        };
+        let tail = taking.sockets(&mut |socket: &Socket| {
+            add(&mut digest, socket, self.expected.as_ref());
+            visitor(socket);
+            ControlFlow::Continue(())
+        })?;
+        let head = taking.head();
+        let mut look = Look {
+            taken_at_s: head.taken_at_s,
+            boot_id: head.boot_id.clone(),
+            kernel: head.kernel.clone(),
+            reader: tail.reader,
+            saved: false,
+            own_namespace: own(),
+            notes: tail.notes,
+            namespaces,
+            pulses: Vec::new(),
+            processes: tail.processes,
+            details: Vec::new(),
+            digest,
+        };
+        look.details = look.wants_detail().into_iter().filter_map(process::detail).collect();
+        Ok(look)
+    }
+}
+
+/// Takes a socket into account, and of a listener whether it is expected.
+fn add(digest: &mut Digest, socket: &Socket, expected: Option<&Filter>) {
+    match expected.filter(|_| socket.state == State::Listen) {
+        Some(expected) => digest.add_listener(socket, expected.matches(socket)),
+        None => digest.add(socket),
+    }
 }
 
 /// Times the counters are read while waiting.
@@ -103,63 +165,16 @@ fn pulse(namespaces: &[NamespaceHandle]) -> Vec<(Arc<str>, Counters)> {
     namespaces.iter().take(PULSING).filter_map(read).collect()
 }
 
-/// A look at this moment; one that follows another also looks for what that one suspects.
-pub(super) fn now(global: &Global, before: Option<&Look>) -> Result<Look, ReadError> {
-    let extensions = Extensions { tcp_info: true, age: true, ..Extensions::default() };
-    look(global, extensions, before, &mut |_| ())
-}
-
 /// A single quick look whose sockets `visitor` sees too, and what is clear from it alone.
 pub(in crate::commands) fn one_look(
     global: &Global,
     visitor: &mut (dyn FnMut(&Socket) + Send),
 ) -> Result<(Look, Vec<Finding>), ReadError> {
-    let look = look(global, Extensions::default(), None, visitor)?;
+    let looking = Looking { global, expected: None };
+    let look = looking.look(Extensions::default(), None, visitor)?;
     let (mut findings, _) = judge(&Case::new(None, &look), |_| true);
     findings.retain(|finding| finding.severity > Severity::Info);
     Ok((look, findings))
-}
-
-fn look(
-    global: &Global,
-    extensions: Extensions,
-    before: Option<&Look>,
-    visitor: &mut (dyn FnMut(&Socket) + Send),
-) -> Result<Look, ReadError> {
-    let taking = Taking::begin(&global.netns, global.reader.into())?;
-    let mut taking = taking.with_extensions(extensions).without_cgroups();
-    let mut namespaces = taking.head().namespaces.clone();
-    if let (NamespaceChoice::One(path), [only]) = (&global.netns, namespaces.as_mut_slice())
-        && path.contains('/')
-    {
-        only.namespace.path = Some(path.clone());
-    }
-    let mut digest = match before {
-        None => Digest::first(&namespaces),
-        Some(before) => Digest::following(&before.digest, &namespaces),
-    };
-    let tail = taking.sockets(&mut |socket: &Socket| {
-        digest.add(socket);
-        visitor(socket);
-        ControlFlow::Continue(())
-    })?;
-    let head = taking.head();
-    let mut look = Look {
-        taken_at_s: head.taken_at_s,
-        boot_id: head.boot_id.clone(),
-        kernel: head.kernel.clone(),
-        reader: tail.reader,
-        saved: false,
-        own_namespace: own(),
-        notes: tail.notes,
-        namespaces,
-        pulses: Vec::new(),
-        processes: tail.processes,
-        details: Vec::new(),
-        digest,
-    };
-    look.details = look.wants_detail().into_iter().filter_map(process::detail).collect();
-    Ok(look)
 }
 
 fn own() -> Option<u64> {
@@ -167,7 +182,7 @@ fn own() -> Option<u64> {
 }
 
 /// Saved looks: one, or an earlier and a later one.
-pub(super) fn from_files(paths: &[PathBuf]) -> anyhow::Result<Looks> {
+pub(super) fn from_files(paths: &[PathBuf], expected: Option<&Filter>) -> anyhow::Result<Looks> {
     let mut snapshots = paths.iter().map(|path| read(path)).collect::<anyhow::Result<Vec<Snapshot>>>()?;
     let Some(last) = snapshots.pop() else { anyhow::bail!("no snapshot is named") };
     match snapshots.pop() {
@@ -181,15 +196,15 @@ pub(super) fn from_files(paths: &[PathBuf]) -> anyhow::Result<Looks> {
             if let Some(text) = unlike(&first, &last) {
                 note(&text);
             }
-            let before = look_at(&first, None);
-            let after = look_at(&last, Some(&before.digest));
+            let before = look_at(&first, None, expected);
+            let after = look_at(&last, Some(&before.digest), expected);
             Ok(Looks { before: Some(before), after })
         }
         None => {
             // Twice over the same rows: what the first time suspects, the second looks up the
             // other end of.
-            let first = look_at(&last, None);
-            Ok(Looks { before: None, after: look_at(&last, Some(&first.digest)) })
+            let first = look_at(&last, None, expected);
+            Ok(Looks { before: None, after: look_at(&last, Some(&first.digest), expected) })
         }
     }
 }
@@ -240,13 +255,13 @@ fn read(path: &Path) -> anyhow::Result<Snapshot> {
     Ok(snapshot)
 }
 
-fn look_at(snapshot: &Snapshot, before: Option<&Digest>) -> Look {
+fn look_at(snapshot: &Snapshot, before: Option<&Digest>, expected: Option<&Filter>) -> Look {
     let mut digest = match before {
         None => Digest::first(&snapshot.namespaces),
         Some(before) => Digest::following(before, &snapshot.namespaces),
     };
     for socket in &snapshot.sockets {
-        digest.add(socket);
+        add(&mut digest, socket, expected);
     }
     Look {
         taken_at_s: snapshot.taken_at_s,
