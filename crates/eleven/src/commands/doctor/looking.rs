@@ -16,18 +16,24 @@ use eleven_linux::{ReadError, Taking};
 use eleven_snapshot::{Counters, Snapshot, Socket};
 
 use super::Looks;
+use super::servers::Traffic;
 use crate::cli::Global;
 use crate::commands::Interrupted;
 use crate::commands::interrupt::Waiter;
 use crate::output::note;
 
 /// Two looks at this moment, so far apart.
-pub(super) fn two_looks(global: &Global, apart: Duration) -> anyhow::Result<Looks> {
-    let first = now(global, None)?;
+///
+/// The last of them also fills `traffic`.
+pub(super) fn two_looks(global: &Global, apart: Duration, traffic: &mut Traffic) -> anyhow::Result<Looks> {
     if apart.is_zero() {
+        let first = seeing(global, None, traffic)?;
         return Ok(Looks { before: None, after: first });
     }
-    let after = again(global, &first, apart, &Waiter::new()?)?;
+    let first = now(global, None)?;
+    let pulses = wait(&Waiter::new()?, &namespace::open(&global.netns)?.0, apart)?;
+    let mut after = seeing(global, Some(&first), traffic)?;
+    after.pulses = pulses;
     Ok(Looks { before: Some(first), after })
 }
 
@@ -107,6 +113,12 @@ fn pulse(namespaces: &[NamespaceHandle]) -> Vec<(Arc<str>, Counters)> {
 pub(super) fn now(global: &Global, before: Option<&Look>) -> Result<Look, ReadError> {
     let extensions = Extensions { tcp_info: true, age: true, ..Extensions::default() };
     look(global, extensions, before, &mut |_| ())
+}
+
+/// The same, which also sees what web servers and proxies have to do with each other.
+fn seeing(global: &Global, before: Option<&Look>, traffic: &mut Traffic) -> Result<Look, ReadError> {
+    let extensions = Extensions { tcp_info: true, age: true, ..Extensions::default() };
+    look(global, extensions, before, &mut |socket| traffic.add(socket))
 }
 
 /// A single quick look whose sockets `visitor` sees too, and what is clear from it alone.
