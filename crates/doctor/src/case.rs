@@ -143,6 +143,11 @@ impl<'a> Case<'a> {
         Some(Fix { key, command: Some(command), reversible: true, change: Some(change) })
     }
 
+    /// What a command for the namespace of this label begins with.
+    pub(crate) fn inside(&self, label: &str) -> String {
+        self.after.namespace(label).map_or_else(String::new, |state| inside(self.after, state))
+    }
+
     /// A command to run in a namespace, known by what was seen of it.
     pub(crate) fn command_in(&self, state: &NamespaceState, command: &str) -> String {
         format!("{}{command}", inside(self.after, state))
@@ -159,6 +164,13 @@ fn quoted(value: &str) -> String {
     if value.contains(' ') { format!("'{value}'") } else { value.to_owned() }
 }
 
+/// A name as one word of a shell, whatever is in it.
+fn word(name: &str) -> String {
+    let is_plain =
+        |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/' | ':' | '@' | '+');
+    if name.chars().all(is_plain) { name.to_owned() } else { format!("'{}'", name.replace('\'', "'\\''")) }
+}
+
 /// How a command gets into a namespace; nothing for the one the look was started in.
 fn inside(look: &Look, state: &NamespaceState) -> String {
     let namespace = &state.namespace;
@@ -166,9 +178,21 @@ fn inside(look: &Look, state: &NamespaceState) -> String {
         return String::new();
     }
     match (&namespace.name, namespace.pid, &namespace.path) {
-        (Some(name), ..) => format!("ip netns exec {name} "),
+        (Some(name), ..) => format!("ip netns exec {} ", word(name)),
         (None, Some(pid), _) => format!("nsenter -t {pid} -n "),
-        (None, None, Some(path)) => format!("nsenter --net={path} "),
+        (None, None, Some(path)) => format!("nsenter --net={} ", word(path)),
         (None, None, None) => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::word;
+
+    #[test]
+    fn any_name_is_one_word() {
+        assert_eq!(word("blue-1"), "blue-1");
+        assert_eq!(word("/proc/1/fd/3"), "/proc/1/fd/3");
+        assert_eq!(word("a; rm b's"), "'a; rm b'\\''s'");
     }
 }

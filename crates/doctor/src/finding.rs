@@ -228,6 +228,8 @@ pub struct Finding {
     pub references: &'static [&'static str],
     /// It is the cause of other findings as severe, and stands before them.
     pub(crate) leads: bool,
+    /// What a command begins with to run in the namespace it is about; empty for the one looked from.
+    pub inside: String,
 }
 
 impl Finding {
@@ -247,6 +249,7 @@ impl Finding {
             missing: Vec::new(),
             references: &[],
             leads: false,
+            inside: String::new(),
         }
     }
 

@@ -71,7 +71,11 @@ pub fn judge(case: &Case<'_>, chosen: impl Fn(&Rule) -> bool) -> (Vec<Finding>, 
     let mut findings: Vec<(usize, Finding)> = Vec::new();
     for (rank, verdict) in verdicts.iter().enumerate() {
         if let Judgement::Found(found) = &verdict.judgement {
-            findings.extend(found.iter().cloned().map(|finding| (rank, finding)));
+            findings.extend(found.iter().cloned().map(|mut finding| {
+                finding.inside =
+                    finding.subject.netns.as_deref().map_or_else(String::new, |label| case.inside(label));
+                (rank, finding)
+            }));
         }
     }
     findings.sort_by_key(|(rank, finding)| {

@@ -133,6 +133,38 @@ fn configuration_files_are_read() {
 }
 
 #[test]
+fn whether_connections_to_servers_are_kept_is_read() {
+    let keeps = |name: &str, text: &str| {
+        read_config(Product::named(name).expect("it is known"), text).expect("it is read").keeps_upstream
+    };
+    for (name, text, expected) in [
+        ("nginx", "upstream a { server b; keepalive 16; }", Some(true)),
+        ("nginx", "upstream a { server b; }", None),
+        ("nginx", "server { keepalive 16; }", None),
+        ("httpd", "ProxyPass / http://a/", Some(true)),
+        ("httpd", "ProxyPass / http://a/ disablereuse=On", Some(false)),
+        ("httpd", "ProxyPass /a http://a/ disablereuse=on\nProxyPass / http://b/", Some(true)),
+        ("httpd", "KeepAlive On", None),
+        ("haproxy", "defaults\n option httpclose", Some(false)),
+        ("haproxy", "backend b\n http-reuse never", Some(false)),
+        ("haproxy", "backend b\n http-reuse always", Some(true)),
+        ("haproxy", "backend b\n server s 192.0.2.1:80", None),
+    ] {
+        assert_eq!(keeps(name, text), expected, "{text}");
+    }
+    let httpd = read_config(Product::named("httpd").unwrap(), "ServerRoot \"/etc/httpd\"\n").unwrap();
+    assert_eq!(httpd.root.as_deref(), Some("/etc/httpd"));
+    let haproxy = Product::named("haproxy").unwrap();
+    let purge =
+        read_config(haproxy, "backend b\n server s 192.0.2.1:80 pool-purge-delay 12s check\n").unwrap();
+    assert_eq!((purge.settings[0].time, purge.settings[0].upstream), (Some(Duration::from_secs(12)), true));
+    assert_eq!(
+        read_config(haproxy, "defaults\n default-server pool-purge-delay x").unwrap().errors[0].line,
+        2
+    );
+}
+
+#[test]
 fn settings_are_written_as_the_product_has_them() {
     let apache = Product::named("apache2").unwrap();
     assert_eq!(apache.set(Duration::from_secs(310), false).as_deref(), Some("KeepAliveTimeout 310"));

@@ -39,8 +39,9 @@ pub struct DoctorArgs {
     #[arg(long, value_name = "HOP HOP…", conflicts_with_all = ["from", "watch", "fix", "undo"], help_heading = "Along a path")]
     pub path: Option<String>,
 
-    /// Take timeouts that the path does not give from configuration files of nginx, Apache httpd and HAProxy.
-    #[arg(long, value_name = "FILE", requires = "path", value_hint = ValueHint::FilePath, help_heading = "Along a path")]
+    /// Take timeouts from these configuration files of nginx, Apache httpd and HAProxy: those that the path does not
+    /// give, or without a path those of the servers that run here, in place of the files that are found.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["from", "watch", "undo"], value_hint = ValueHint::FilePath, help_heading = "Along a path")]
     pub config: Vec<PathBuf>,
 
     /// Show also which rules passed, and on what numbers.

@@ -162,6 +162,18 @@ fn what_lasts_is_written_once_with_its_reason_and_taken_back() {
         ["net.ipv4.tcp_ecn = 1", "net.ipv4.tcp_abort_on_overflow = 0", "net.ipv4.tcp_keepalive_time = 600"]
     );
 
+    // What is read later and says otherwise wins at boot: that is told, and left alone.
+    let later = directory.path().join("sysctl.d/99-mine.conf");
+    std::fs::write(&later, "# mine\n-net/ipv4/tcp_keepalive_time=7000\nnet.ipv4.tcp_abort_on_overflow=0\n")
+        .expect("there is room");
+    let ran = or_skip!(in_a_world(directory.path(), &again));
+    assert!(
+        ran.stderr.contains("/etc/sysctl.d/99-mine.conf:2 (net.ipv4.tcp_keepalive_time = 7000)"),
+        "{ran:#?}"
+    );
+    assert!(!ran.stderr.contains("99-mine.conf:3"), "{ran:#?}");
+    std::fs::remove_file(&later).expect("it is there");
+
     // Systemd and procps read it.
     let read = or_skip!(in_a_world(directory.path(), "sysctl -p /etc/sysctl.d/90-eleven.conf"));
     assert!(read.code == Some(0) && read.stdout.contains("net.ipv4.tcp_keepalive_time = 600"), "{read:#?}");

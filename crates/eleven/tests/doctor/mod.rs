@@ -4,6 +4,7 @@ mod acting;
 mod bad_input;
 mod command;
 mod faults;
+mod servers;
 
 use eleven_testbed::namespace::Net;
 use serde_json::Value;

@@ -812,6 +812,12 @@ fn commands_lead_into_other_namespaces() {
     let mut codes = BTreeSet::new();
     for finding in findings {
         codes.insert(finding["code"].as_str().expect("a code"));
+        // What verifies it looks there too.
+        let verify = finding["verify"].as_str().expect("a text");
+        for command in verify.split('`').skip(1).step_by(2) {
+            assert!(command.starts_with(&entrance), "{}: {command}", finding["code"]);
+            place.execute(command);
+        }
         for command in
             finding["fixes"].as_array().expect("a list").iter().filter_map(|fix| fix["command"].as_str())
         {

@@ -9,6 +9,24 @@ const SECTIONS: [&str; 7] = ["global", "defaults", "frontend", "backend", "liste
 const UNITS: &[(&str, u64)] =
     &[("us", 0), ("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 
+/// `server a 192.0.2.1:80 pool-purge-delay 10s`: how often half of the idle connections to it are closed.
+fn pool_purge_delay(words: &[String], line: u32, scope: &str, config: &mut Config) {
+    const NAME: &str = "pool-purge-delay";
+    let Some(value) = words.iter().position(|word| word == NAME).and_then(|at| words.get(at + 1)) else {
+        return;
+    };
+    match time(value, UNITS, 1) {
+        Some(time) => config.settings.push(Setting {
+            directive: NAME.to_owned(),
+            scope: scope.to_owned(),
+            time: Some(time),
+            line,
+            upstream: true,
+        }),
+        None => config.unreadable(line, NAME, value),
+    }
+}
+
 pub(super) fn read(text: &str) -> Config {
     let mut config = Config::default();
     let mut scope = String::new();
@@ -18,6 +36,18 @@ pub(super) fn read(text: &str) -> Config {
         if SECTIONS.contains(&&**first) {
             scope = words.join(" ");
             continue;
+        }
+        match &*words {
+            [option, what, ..]
+                if option == "option" && matches!(&**what, "httpclose" | "http-server-close") =>
+            {
+                config.keeps_upstream = Some(false);
+            }
+            [reuse, how, ..] if reuse == "http-reuse" => config.keeps_upstream = Some(how != "never"),
+            [server, ..] if matches!(&**server, "server" | "default-server") => {
+                pool_purge_delay(&words, line, &scope, &mut config);
+            }
+            _ => {}
         }
         if let [timeout, which, value, ..] = &*words
             && timeout == "timeout"

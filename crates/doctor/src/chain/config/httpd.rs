@@ -27,6 +27,7 @@ pub(super) fn read(text: &str) -> Config {
 fn directive(name: &str, value: &str, rest: &[String], line: u32, scope: String, config: &mut Config) {
     let set = |time, upstream| Setting { directive: name.to_owned(), scope, time, line, upstream };
     match &*name.to_ascii_lowercase() {
+        "serverroot" => config.root = Some(value.to_owned()),
         "include" | "includeoptional" => config.includes.push((line, value.to_owned())),
         "keepalive" if value.eq_ignore_ascii_case("off") => config.settings.push(set(None, false)),
         "keepalivetimeout" => match time(value, UNITS, 1_000) {
@@ -34,7 +35,9 @@ fn directive(name: &str, value: &str, rest: &[String], line: u32, scope: String,
             None => config.unreadable(line, name, value),
         },
         // ProxyPass /path url ttl=60: how long idle connections to the server are kept.
-        "proxypass" | "balancermember" => {
+        "proxypass" | "proxypassmatch" | "balancermember" => {
+            let reuses = !rest.iter().any(|word| word.eq_ignore_ascii_case("disablereuse=on"));
+            config.keeps_upstream = Some(config.keeps_upstream.unwrap_or(false) || reuses);
             if let Some(ttl) = rest.iter().find_map(|word| word.strip_prefix("ttl=")) {
                 match time(ttl, UNITS, 1_000) {
                     Some(time) => config.settings.push(set(Some(time), true)),

@@ -41,6 +41,10 @@ pub struct ConfigError {
 pub struct Config {
     /// Timeouts, in order.
     pub settings: Vec<Setting>,
+    /// Whether connections toward servers are kept for further requests; `None`: it does not say.
+    pub keeps_upstream: Option<bool>,
+    /// Directory that relative paths start from, where the file sets it.
+    pub root: Option<String>,
     /// Patterns of further files, with the line that names them.
     pub includes: Vec<(u32, String)>,
     /// What could not be understood; the rest counts.

@@ -44,6 +44,8 @@ fn directive(words: &[String], line: u32, blocks: &[String], config: &mut Config
     let upstream = blocks.iter().any(|block| block.starts_with("upstream"));
     let upstream = match &**name {
         "include" => return config.includes.push((line, value.clone())),
+        // keepalive 16: so many idle connections to the servers are kept.
+        "keepalive" if upstream => return config.keeps_upstream = Some(value != "0"),
         "keepalive_timeout" => upstream,
         "proxy_read_timeout" | "proxy_timeout" => true,
         _ => return,

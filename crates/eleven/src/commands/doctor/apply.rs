@@ -131,6 +131,11 @@ pub(super) fn apply(args: &DoctorArgs, wanted: &[Wanted<'_>]) -> anyhow::Result<
     }
     if !lasting.is_empty() {
         note(&format!("written to {}, for the host's own namespace at boot", path.display()));
+        for Wanted { change, .. } in &lasting {
+            if let Some(place) = persist::overruled(path, change.name, &change.to) {
+                note(&format!("{place} is read later and wins at boot: change it there"));
+            }
+        }
     }
     note(&format!("`eleven doctor --undo` takes it back, as {} remembers it", journal.path().display()));
     Ok(done.len())

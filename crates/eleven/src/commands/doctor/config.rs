@@ -64,6 +64,15 @@ impl Root {
         Self(None)
     }
 
+    /// The files as a process sees them.
+    ///
+    /// # Errors
+    /// Whoever may not trace the process may not see them.
+    pub(super) fn of_process(pid: u32) -> io::Result<Self> {
+        let path = format!("/proc/{pid}/root");
+        Ok(Self(Some(rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?)))
+    }
+
     /// Opens a file of the program; neither a link nor a step upwards leads out of its root.
     fn open(&self, path: &Path) -> io::Result<File> {
         // Without waiting for somebody to write to a pipe.
@@ -82,6 +91,14 @@ impl Root {
         Ok(names.filter(|name| name != "." && name != "..").collect())
     }
 
+    /// The files in a directory whose names end so, in the order of their names.
+    pub(super) fn files_in(&self, directory: &Path, end: &str) -> io::Result<Vec<PathBuf>> {
+        let mut names = self.names(directory)?;
+        names.retain(|name| name.ends_with(end) && !name.starts_with('.'));
+        names.sort();
+        Ok(names.into_iter().map(|name| directory.join(name)).collect())
+    }
+
     /// Whether there is a file of the program, and whether it is a directory.
     pub(super) fn is_directory(&self, path: &Path) -> Option<bool> {
         Some(self.open(path).ok()?.metadata().ok()?.is_dir())
@@ -95,6 +112,7 @@ impl Root {
 pub(super) fn read_all(product: &Product, root: &Root, first: &Path, base: &Path) -> io::Result<Vec<Found>> {
     let mut found: Vec<Found> = Vec::new();
     let mut left = vec![first.to_owned()];
+    let mut base = base.to_owned();
     while let Some(file) = left.pop() {
         if found.len() >= MOST_FILES || found.iter().any(|known| known.file == file) {
             continue;
@@ -112,6 +130,10 @@ pub(super) fn read_all(product: &Product, root: &Root, first: &Path, base: &Path
         let Some(config) = read_config(product, &text) else { continue };
         for error in &config.errors {
             note(&format!("{shown}:{}: {}", error.line, error.what));
+        }
+        // httpd's paths start from its ServerRoot.
+        if let Some(root) = config.root.as_ref().filter(|_| found.is_empty()) {
+            base = base.join(root);
         }
         for (line, pattern) in &config.includes {
             let included = matching(root, &base.join(pattern));

@@ -17,11 +17,16 @@ use eleven_snapshot::{Counters, Snapshot, Socket};
 use eleven_tcp::State;
 
 use super::Looks;
+use super::servers::Traffic;
 use crate::cli::Global;
 use crate::commands::Interrupted;
 use crate::commands::interrupt::Waiter;
 use crate::filter::Filter;
 use crate::output::note;
+
+/// What a look reads of a socket.
+const CLOSELY: Extensions =
+    Extensions { tcp_info: true, age: true, congestion: false, memory_and_options: false };
 
 /// Where to look, and what is expected there.
 pub(super) struct Looking<'a> {
@@ -31,13 +36,16 @@ pub(super) struct Looking<'a> {
 }
 
 impl Looking<'_> {
-    /// Two looks at this moment, so far apart.
-    pub(super) fn twice(&self, apart: Duration) -> anyhow::Result<Looks> {
-        let first = self.now(None)?;
+    /// Two looks at this moment, so far apart. The last of them also sees what web servers and
+    /// proxies have to do with each other.
+    pub(super) fn twice(&self, apart: Duration, traffic: &mut Traffic) -> anyhow::Result<Looks> {
         if apart.is_zero() {
-            return Ok(Looks { before: None, after: first });
+            return Ok(Looks { before: None, after: self.seeing(None, traffic)? });
         }
-        let after = self.again(&first, apart, &Waiter::new()?)?;
+        let first = self.now(None)?;
+        let pulses = wait(&Waiter::new()?, &namespace::open(&self.global.netns)?.0, apart)?;
+        let mut after = self.seeing(Some(&first), traffic)?;
+        after.pulses = pulses;
         Ok(Looks { before: Some(first), after })
     }
 
@@ -54,8 +62,11 @@ impl Looking<'_> {
 
     /// A look at this moment; one that follows another also looks for what that one suspects.
     pub(super) fn now(&self, before: Option<&Look>) -> Result<Look, ReadError> {
-        let extensions = Extensions { tcp_info: true, age: true, ..Extensions::default() };
-        self.look(extensions, before, &mut |_| ())
+        self.look(CLOSELY, before, &mut |_| ())
+    }
+
+    fn seeing(&self, before: Option<&Look>, traffic: &mut Traffic) -> Result<Look, ReadError> {
+        self.look(CLOSELY, before, &mut |socket| traffic.add(socket))
     }
 
     fn look(

@@ -3,11 +3,13 @@
 mod apply;
 mod config;
 mod fixing;
+mod fronting;
 mod looking;
 mod path;
 mod persist;
 mod print;
 mod report;
+mod servers;
 mod undo;
 mod watch;
 
@@ -22,10 +24,14 @@ pub(super) use print::titles as print_titles;
 pub(super) use report::{Report, words};
 
 use self::looking::Looking;
+use self::servers::Traffic;
 use super::{WrongUsage, language, parse_filter};
 use crate::cli::{DoctorArgs, Format, Global};
 use crate::filter::suggest::nearest;
 use crate::output::{CsvRecords, JsonRecords, Output, note};
+
+/// Code of the fault that is also judged on the servers found here.
+const TIMEOUT_ORDER: &str = "idle-timeout-order";
 
 /// Exit code of `--exit-code` when something is a warning or worse.
 const FOUND: u8 = 3;
@@ -34,7 +40,7 @@ pub(super) fn run(global: &Global, args: &DoctorArgs) -> anyhow::Result<ExitCode
     let chosen = Chosen::parse(args)?;
     if let Some(path) = &args.path {
         let findings = path::judge(path, &args.config)?;
-        let shown = Shown { findings: &findings, verdicts: None, looks: None };
+        let shown = Shown { findings: &findings, verdicts: None, looks: None, servers: &[] };
         show(global, &DoctorTexts::of(language(global)), &shown)?;
         return Ok(exit_code(args, &findings));
     }
@@ -52,16 +58,30 @@ pub(super) fn run(global: &Global, args: &DoctorArgs) -> anyhow::Result<ExitCode
         fixing::set(global, args)?;
         return Ok(ExitCode::SUCCESS);
     }
+    let given = fronting::given(&args.config)?;
+    let mut traffic = Traffic::default();
     let looks = if args.from.is_empty() {
-        looking.twice(args.during)?
+        looking.twice(args.during, &mut traffic)?
     } else {
         looking::from_files(&args.from, looking.expected.as_ref())?
     };
     looks.say_notes();
-    let (findings, verdicts) = looks.judge(&chosen);
+    let (mut findings, verdicts) = looks.judge(&chosen);
     let texts = DoctorTexts::of(language(global));
-    let shown =
-        Shown { findings: &findings, verdicts: args.verbose.then_some(&verdicts), looks: Some(&looks) };
+    let mut servers = Vec::new();
+    if chosen.has_code(TIMEOUT_ORDER) {
+        let fronting = fronting::judge(&traffic, &looks.after, &given, &texts);
+        findings.extend(fronting.findings);
+        // Those of the rules keep their order among themselves.
+        findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+        servers = fronting.lines;
+    }
+    let shown = Shown {
+        findings: &findings,
+        verdicts: args.verbose.then_some(&verdicts),
+        looks: Some(&looks),
+        servers: &servers,
+    };
     show(global, &texts, &shown)?;
     if args.fix {
         fixing::run(&looking, args, &chosen, &looks, &findings)?;
@@ -95,7 +115,11 @@ impl Chosen {
     }
 
     fn has(&self, rule: &Rule) -> bool {
-        let named = |codes: &[String]| codes.iter().any(|code| code == rule.code);
+        self.has_code(rule.code)
+    }
+
+    fn has_code(&self, wanted: &str) -> bool {
+        let named = |codes: &[String]| codes.iter().any(|code| code == wanted);
         (self.only.is_empty() || named(&self.only)) && !named(&self.skip)
     }
 }
@@ -135,6 +159,8 @@ struct Shown<'a> {
     verdicts: Option<&'a Vec<Verdict>>,
     /// `None` where no host was looked at.
     looks: Option<&'a Looks>,
+    /// Timeouts of the servers that run here, a line each.
+    servers: &'a [String],
 }
 
 fn show(global: &Global, texts: &DoctorTexts, shown: &Shown<'_>) -> anyhow::Result<()> {

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use eleven_doctor::SysctlChange;
@@ -32,6 +32,37 @@ pub(super) fn add(journal: &Journal, path: &Path, change: &SysctlChange, reason:
         .inspect_err(|_| {
             let _ = journal.forget(&[entry]);
         })
+}
+
+/// Where sysctls that are set at boot stand besides, the first first (sysctl.d(5)).
+const DIRECTORIES: [&str; 5] =
+    ["/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d"];
+/// What procps reads behind all of them.
+const LAST: &str = "/etc/sysctl.conf";
+
+/// The place that sets a name otherwise and is read later, so that it wins at boot: `/etc/sysctl.conf:12`.
+pub(super) fn overruled(path: &Path, name: &str, value: &str) -> Option<String> {
+    let own = path.file_name()?;
+    let mut files: Vec<PathBuf> = DIRECTORIES
+        .iter()
+        .filter_map(|directory| fs::read_dir(directory).ok())
+        .flat_map(|entries| entries.flatten().map(|entry| entry.path()))
+        .filter(|file| {
+            file.extension().is_some_and(|extension| extension == "conf") && file.file_name() > Some(own)
+        })
+        .collect();
+    files.sort_by(|a, b| a.file_name().cmp(&b.file_name()));
+    files.push(LAST.into());
+    files.iter().rev().find_map(|file| {
+        let text = fs::read_to_string(file).ok()?;
+        let (line, other) = (1..)
+            .zip(text.lines())
+            .filter_map(|(line, text)| Some((line, setting(text)?)))
+            .filter(|(_, (other, _))| other == name)
+            .last()?;
+        (other.1 != value)
+            .then(|| format!("{}:{line} ({name} = {})", file.display(), text::printable(other.1)))
+    })
 }
 
 /// Why a line is left as it is.

@@ -43,6 +43,9 @@ pub(super) fn all(output: &mut Output, texts: &DoctorTexts, shown: &Shown<'_>) -
             }
             paragraph(output, &why, &first, &" ".repeat(28 + WORD), columns)?;
         }
+        for server in shown.servers {
+            print_paragraph(output, server, "", INDENT, columns)?;
+        }
     }
     Ok(())
 }
@@ -231,5 +234,8 @@ pub(super) fn say_verdicts(texts: &DoctorTexts, shown: &Shown<'_>) {
     for verdict in shown.verdicts.into_iter().flatten() {
         let (word, why) = verdict_words(verdict, texts);
         note(&format!("{} {word} {why}", verdict.rule.code));
+    }
+    if shown.verdicts.is_some() {
+        shown.servers.iter().for_each(|server| note(server));
     }
 }

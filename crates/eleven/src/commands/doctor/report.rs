@@ -105,7 +105,10 @@ impl<'a> Report<'a> {
             cause: values.fill(texts.cause(code, variant).unwrap_or_default()),
             responsible: finding.responsible,
             fixes,
-            verify: values.fill(texts.verify(code, variant).unwrap_or_default()),
+            verify: led_inside(
+                &values.fill(texts.verify(code, variant).unwrap_or_default()),
+                &finding.inside,
+            ),
             references: finding.references,
             growth_per_minute: finding.growth_per_minute.map(|growth| (growth * 10.0).round() / 10.0),
             missing: finding.missing.iter().map(|missing| missing_text(*missing, texts)).collect(),
@@ -128,6 +131,27 @@ impl<'a> Report<'a> {
             self.verify.clone(),
         ]
     }
+}
+
+/// A sentence whose commands in backticks are led into a namespace, those that look at the one they run in.
+fn led_inside(sentence: &str, inside: &str) -> String {
+    const LOOKING: [&str; 7] = [
+        "eleven list ",
+        "eleven count ",
+        "eleven keepalive",
+        "nstat ",
+        "sysctl ",
+        "ss ",
+        "grep TCP: /proc/net/",
+    ];
+    if inside.is_empty() {
+        return sentence.to_owned();
+    }
+    let parts = sentence.split('`').enumerate().map(|(index, part)| {
+        let is_command = index % 2 == 1 && LOOKING.iter().any(|start| part.starts_with(start));
+        if is_command { format!("{inside}{part}") } else { part.to_owned() }
+    });
+    parts.collect::<Vec<_>>().join("`")
 }
 
 /// The word of an enum as JSON has it.

@@ -1,0 +1,347 @@
+//! Web servers and proxies that run here: their configuration files, and what these say of idle connections.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use eleven_doctor::chain::{Idle, Origin, PRODUCTS, Product};
+use eleven_snapshot::{Owner, Socket, SocketKind};
+use eleven_tcp::State;
+
+use super::config::{Found, Root, read_all};
+
+/// Names of their processes, and what they are.
+const PROGRAMS: &[(&str, &str)] =
+    &[("nginx", "nginx"), ("apache2", "apache"), ("httpd", "apache"), ("haproxy", "haproxy")];
+
+/// Where their main configuration mostly is.
+const USUAL: &[(&str, &[&str])] = &[
+    (
+        "nginx",
+        &["/etc/nginx/nginx.conf", "/usr/local/nginx/conf/nginx.conf", "/usr/local/etc/nginx/nginx.conf"],
+    ),
+    (
+        "apache",
+        &["/etc/apache2/apache2.conf", "/etc/httpd/conf/httpd.conf", "/usr/local/apache2/conf/httpd.conf"],
+    ),
+    ("haproxy", &["/etc/haproxy/haproxy.cfg", "/usr/local/etc/haproxy/haproxy.cfg"]),
+];
+
+/// Of a million connections some tell who talks with whom.
+const MOST_CONNECTIONS: usize = 20_000;
+
+/// HAProxy closes half of its idle connections to a server as often as this (`pool-purge-delay`).
+const PURGE_DELAY: Duration = Duration::from_secs(5);
+
+/// A connection of such a program.
+#[derive(Clone, Debug)]
+pub(super) struct Connection {
+    pub(super) netns: Option<Arc<str>>,
+    pub(super) local: SocketAddr,
+    pub(super) remote: SocketAddr,
+    pub(super) owner: Owner,
+    pub(super) cookie: Option<u64>,
+}
+
+/// What of a host's sockets belongs to such programs; it is filled while they are read.
+#[derive(Debug, Default)]
+pub(super) struct Traffic {
+    pub(super) connections: Vec<Connection>,
+    /// Ports that are listened on.
+    ports: Vec<(Option<Arc<str>>, u16)>,
+    /// Processes that listen.
+    listening: BTreeMap<u32, &'static Product>,
+}
+
+fn product(process: &str) -> Option<&'static Product> {
+    let (_, name) = PROGRAMS.iter().find(|(program, _)| *program == process)?;
+    PRODUCTS.iter().find(|product| product.name == *name)
+}
+
+impl Traffic {
+    /// Takes a socket into account.
+    pub(super) fn add(&mut self, socket: &Socket) {
+        let Some(owner) = socket.owners.first() else { return };
+        let Some(product) = product(&owner.process) else { return };
+        match (socket.state, socket.kind) {
+            (State::Listen, _) => {
+                self.ports.extend(socket.local_port.map(|port| (socket.netns.clone(), port)));
+                self.listening.extend(socket.owners.iter().map(|owner| (owner.pid, product)));
+            }
+            (State::Established, SocketKind::Full) if self.connections.len() < MOST_CONNECTIONS => {
+                let end = |address: std::net::IpAddr, port: Option<u16>| {
+                    SocketAddr::new(address.to_canonical(), port.unwrap_or_default())
+                };
+                self.connections.push(Connection {
+                    netns: socket.netns.clone(),
+                    local: end(socket.local_address, socket.local_port),
+                    remote: end(socket.remote_address, socket.remote_port),
+                    owner: owner.clone(),
+                    cookie: socket.cookie,
+                });
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether the local port of a connection is one that such a program listens on there.
+    pub(super) fn listens_on(&self, connection: &Connection) -> bool {
+        let port = connection.local.port();
+        self.ports.iter().any(|(netns, listening)| *netns == connection.netns && *listening == port)
+    }
+
+    /// The programs, each with its files read; those given by the user stand for those that would be found.
+    pub(super) fn servers(&self, given: &[(&'static Product, PathBuf)]) -> Vec<Server> {
+        let mut servers: BTreeMap<Identity, Server> = BTreeMap::new();
+        for (pid, product) in &self.listening {
+            let chief = chief(*pid);
+            let identity = Identity {
+                product: product.name,
+                mounts: fs::metadata(format!("/proc/{chief}/ns/mnt")).map_or(0, |data| data.ino()),
+                chief,
+            };
+            let server = servers.entry(identity).or_insert_with(|| Server::of(chief, product, given));
+            server.pids.push(*pid);
+        }
+        servers.into_values().collect()
+    }
+}
+
+/// Processes of one server have one ancestor of their name.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Identity {
+    product: &'static str,
+    mounts: u64,
+    chief: u32,
+}
+
+/// A running server.
+#[derive(Debug)]
+pub(super) struct Server {
+    pub(super) product: &'static Product,
+    /// The process that started the others.
+    pub(super) pid: u32,
+    pub(super) process: String,
+    pids: Vec<u32>,
+    /// Its files, or why they cannot be read.
+    files: Result<Vec<Found>, String>,
+}
+
+impl Server {
+    fn of(pid: u32, product: &'static Product, given: &[(&'static Product, PathBuf)]) -> Self {
+        let named: Vec<&PathBuf> =
+            given.iter().filter(|(of, _)| of.name == product.name).map(|(_, path)| path).collect();
+        let files = if named.is_empty() { found(pid, product) } else { read_given(product, &named) };
+        Self { product, pid, process: comm(pid).unwrap_or_default(), pids: Vec::new(), files }
+    }
+
+    pub(super) fn has(&self, pid: u32) -> bool {
+        self.pids.contains(&pid) || chief(pid) == self.pid
+    }
+
+    /// `nginx (pid 812)`.
+    pub(super) fn name(&self) -> String {
+        format!("{} (pid {})", crate::text::printable(&self.process), self.pid)
+    }
+
+    /// Where the settings come from, or why they are unknown.
+    pub(super) fn source(&self) -> Result<String, &str> {
+        let files = self.files.as_ref().map_err(String::as_str)?;
+        Ok(files.first().map_or_else(String::new, |found| found.file.display().to_string()))
+    }
+
+    fn files(&self) -> &[Found] {
+        self.files.as_deref().unwrap_or_default()
+    }
+
+    fn times(&self, upstream: bool, is_meant: impl Fn(&str) -> bool) -> Vec<Idle> {
+        let settings = self.files().iter().flat_map(|found| {
+            let file = found.file.display().to_string();
+            found.config.settings.iter().map(move |setting| (file.clone(), setting))
+        });
+        settings
+            .filter(|(_, setting)| setting.upstream == upstream && is_meant(&setting.directive))
+            .filter_map(|(file, setting)| {
+                Some(Idle { time: setting.time?, source: Origin::File(file, setting.line) })
+            })
+            .collect()
+    }
+
+    /// Whether its files are known.
+    pub(super) fn is_known(&self) -> bool {
+        self.files.is_ok()
+    }
+
+    /// After how long it closes an idle connection of a client, at the latest; `None`: it does not say, or never.
+    pub(super) fn toward_clients(&self) -> Option<Idle> {
+        // HAProxy has three, of which the first that is set counts.
+        let ranks: &[&[&str]] = match self.product.name {
+            "haproxy" => &[&["timeout http-keep-alive"], &["timeout http-request"], &["timeout client"]],
+            _ => &[&["keepalive_timeout", "KeepAliveTimeout", "keepalivetimeout"]],
+        };
+        let set = ranks.iter().find_map(|names| {
+            let is_meant = |directive: &str| names.iter().any(|name| name.eq_ignore_ascii_case(directive));
+            self.times(false, is_meant).into_iter().max_by_key(|idle| idle.time)
+        });
+        let default = || self.product.idle_s.map(|s| (Duration::from_secs(s), Origin::Default));
+        set.or_else(|| default().map(|(time, source)| Idle { time, source }))
+    }
+
+    /// Whether it keeps connections to its servers for further requests.
+    pub(super) fn keeps_upstream(&self) -> bool {
+        let mut said = self.files().iter().filter_map(|found| found.config.keeps_upstream);
+        match self.product.name {
+            // Not unless it is told to.
+            "haproxy" => !said.any(|keeps| !keeps),
+            _ => said.any(|keeps| keeps),
+        }
+    }
+
+    /// After how long it closes an idle connection to a server, at the soonest; `None`: never.
+    pub(super) fn toward_servers(&self) -> Option<Idle> {
+        let shortest = |is_meant: &dyn Fn(&str) -> bool| {
+            self.times(true, is_meant).into_iter().min_by_key(|idle| idle.time)
+        };
+        let default = |time| Some(Idle { time, source: Origin::Default });
+        match self.product.name {
+            // proxy_read_timeout is for answers that do not come.
+            "nginx" => shortest(&|name| name == "keepalive_timeout")
+                .or_else(|| default(Duration::from_secs(self.product.upstream_idle_s?))),
+            "haproxy" => {
+                let purge = shortest(&|name| name == "pool-purge-delay").or_else(|| default(PURGE_DELAY));
+                [purge, shortest(&|name| name == "timeout server")]
+                    .into_iter()
+                    .flatten()
+                    .min_by_key(|idle| idle.time)
+            }
+            _ => shortest(&|_| true),
+        }
+    }
+}
+
+/// The topmost ancestor of the same name: workers forget their arguments, and may have locked themselves up.
+fn chief(pid: u32) -> u32 {
+    let mut chief = pid;
+    let name = comm(pid);
+    // Nobody has more generations of workers.
+    for _ in 0..8 {
+        match parent(chief) {
+            Some(parent) if parent > 1 && comm(parent) == name => chief = parent,
+            _ => break,
+        }
+    }
+    chief
+}
+
+fn comm(pid: u32) -> Option<String> {
+    Some(fs::read_to_string(format!("/proc/{pid}/comm")).ok()?.trim_end().to_owned())
+}
+
+fn parent(pid: u32) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name in parentheses may hold anything.
+    stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()
+}
+
+/// Longest command line that is looked at.
+const MOST_ARGUMENTS: u64 = 64 << 10;
+
+/// Arguments of a process; nginx writes its title over them, with the arguments behind it.
+fn arguments(pid: u32) -> Vec<String> {
+    use std::io::Read as _;
+    let mut bytes = Vec::new();
+    let file = fs::File::open(format!("/proc/{pid}/cmdline"));
+    if file.and_then(|file| file.take(MOST_ARGUMENTS).read_to_end(&mut bytes)).is_err() {
+        return Vec::new();
+    }
+    let text = String::from_utf8_lossy(&bytes);
+    match text.trim_end_matches('\0').strip_prefix("nginx: master process ") {
+        Some(rest) => rest.split([' ', '\0']).filter(|word| !word.is_empty()).map(str::to_owned).collect(),
+        None => text.split('\0').filter(|word| !word.is_empty()).map(str::to_owned).collect(),
+    }
+}
+
+/// Values of an option with one letter: `-c FILE`, `-cFILE`.
+fn values<'a>(arguments: &'a [String], option: &str) -> Vec<&'a str> {
+    let mut found = Vec::new();
+    let mut words = arguments.iter().skip(1);
+    while let Some(word) = words.next() {
+        if word == option {
+            found.extend(words.next().map(String::as_str));
+        } else if let Some(value) = word.strip_prefix(option) {
+            found.push(value);
+        }
+    }
+    found
+}
+
+/// Reads the files that a running process was started with, as that process sees them.
+fn found(pid: u32, product: &'static Product) -> Result<Vec<Found>, String> {
+    let root = Root::of_process(pid).map_err(|error| error.to_string())?;
+    let arguments = arguments(pid);
+    let (file_option, directory_option) = match product.name {
+        "nginx" => ("-c", "-p"),
+        "apache" => ("-f", "-d"),
+        _ => ("-f", "-C"),
+    };
+    let working = fs::read_link(format!("/proc/{pid}/cwd")).unwrap_or_else(|_| PathBuf::from("/"));
+    let directory = values(&arguments, directory_option).last().map(|directory| working.join(directory));
+    let base = directory.clone().unwrap_or(working);
+    let mut files: Vec<PathBuf> =
+        values(&arguments, file_option).into_iter().map(|file| base.join(file)).collect();
+    if files.is_empty() {
+        let usual = USUAL.iter().find(|(name, _)| *name == product.name).map_or(&[][..], |(_, usual)| usual);
+        files.extend(usual.iter().map(PathBuf::from).find(|file| root.is_directory(file) == Some(false)));
+    }
+    if files.is_empty() {
+        return Err("no configuration file is found".to_owned());
+    }
+    let mut all = Vec::new();
+    for file in files {
+        let parts = if root.is_directory(&file) == Some(true) {
+            root.files_in(&file, ".cfg").map_err(|error| format!("{}: {error}", file.display()))?
+        } else {
+            vec![file]
+        };
+        for file in parts {
+            let base = directory.as_deref().filter(|_| product.name == "apache");
+            let read = read_all(product, &root, &file, base.or(file.parent()).unwrap_or(Path::new("/")));
+            all.extend(read.map_err(|error| format!("{}: {error}", file.display()))?);
+        }
+    }
+    Ok(all)
+}
+
+fn read_given(product: &'static Product, files: &[&PathBuf]) -> Result<Vec<Found>, String> {
+    let mut all = Vec::new();
+    for file in files {
+        let base = file.parent().unwrap_or(Path::new("."));
+        let read = read_all(product, &Root::here(), file, base);
+        all.extend(read.map_err(|error| format!("{}: {error}", file.display()))?);
+    }
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_found_in_either_form() {
+        let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(values(&words("haproxy -Ws -f a -f b"), "-f"), ["a", "b"]);
+        assert_eq!(values(&words("nginx -g x -c/etc/n.conf"), "-c"), ["/etc/n.conf"]);
+        assert!(values(&words("apache2 -k start"), "-f").is_empty());
+    }
+
+    #[test]
+    fn a_process_knows_its_parent_and_arguments() {
+        assert_eq!(parent(std::process::id()), Some(std::os::unix::process::parent_id()));
+        assert!(!arguments(std::process::id()).is_empty());
+        assert_eq!(chief(u32::MAX), u32::MAX);
+    }
+}
