@@ -15,8 +15,6 @@ pub(super) const PEER: Rule =
 
 /// Reported one by one; the rest is counted.
 const SHOWN: usize = 20;
-/// Repeats in the life of a connection before the present ones that tell of a path that loses.
-const USED_TO_LOSS: u64 = 8;
 /// Programs with idle connections that are worth a word.
 const UNWATCHED_SHOWN: usize = 3;
 
@@ -31,8 +29,7 @@ pub(super) fn is_silent(case: &Case<'_>, sample: &Sample, before: Option<&Sample
     // Repeats take at least as long as the doubled timeouts; a peer that answered anything
     // within the last of them is there. Where much was lost before, several losses in a row are
     // no wonder.
-    let lost_before = sample.repeated.unwrap_or(0).saturating_sub(repeats) >= USED_TO_LOSS;
-    let patience = if lost_before { 15_000 } else { 2_000 };
+    let patience = if sample.is_used_to_loss() { 15_000 } else { 2_000 };
     let quiet_enough = sample.silent_ms.is_none_or(|silent| silent >= patience);
     let heard =
         before.is_some_and(|before| before.segments_in.zip(sample.segments_in).is_some_and(|(a, b)| b > a));
@@ -47,6 +44,10 @@ fn judge(case: &Case<'_>) -> Judgement {
         unanswered += 1;
         if sample.timer == Some(TimerKind::Keepalive) {
             findings.extend(probing(case, sample, before));
+            continue;
+        }
+        if super::path::is_refused_here(sample) && !super::path::is_black_hole(case, sample, before) {
+            findings.push(refused_here(case, sample));
             continue;
         }
         if !is_silent(case, sample, before) || super::path::is_black_hole(case, sample, before) {
@@ -128,6 +129,26 @@ fn repeating(case: &Case<'_>, group: &[&Sample]) -> Finding {
 /// How often a segment has been repeated.
 fn repeats(sample: &Sample) -> u64 {
     u64::from(sample.repeats).max(sample.backoff.unwrap_or(0))
+}
+
+/// Data that does not even leave this host, though the peer's window is open.
+fn refused_here(case: &Case<'_>, sample: &Sample) -> Finding {
+    let remote = sample.tuple.remote.ip();
+    let finding = Finding::new(PEER.code, Severity::Warning, Responsible::Configuration)
+        .variant("refused-here")
+        .about(subject(case, sample))
+        .count(1)
+        .number("tries", sample.repeats(), "segments")
+        .number("send_queue", u64::from(sample.send_queue), "bytes")
+        .maybe("silent", sample.silent_ms.map(Value::Ms))
+        .unsure(Confidence::Likely, &[])
+        .fix(
+            "look-at-device",
+            case.command(sample.netns, &format!("ip route get {remote}; ip -s link")),
+            true,
+        )
+        .fix("look-at-filter", case.command(sample.netns, "nft list ruleset; iptables -nvL OUTPUT"), true);
+    advised(case, sample.netns, &group::these(&[sample]), finding)
 }
 
 /// Keepalive probes that nobody answers.

@@ -417,6 +417,35 @@ fn large_segments_vanish() {
         world
     };
     first(&still(&hole(300)), "mtu-blackhole", Responsible::Network);
+    // What does not even leave this host: large, or anything.
+    let refused = |bytes: u32, probes: u8| {
+        let mut world = hole(300_000);
+        timer(&mut world.sockets[0], TimerKind::Persist, probes);
+        world.sockets[0].send_queue = Some(bytes);
+        let fields =
+            [("last_ack_recv", 5000), ("snd_mss", 1448), ("bytes_acked", 300_000), ("snd_wnd", 60_000)];
+        world.sockets[0].tcp_info = Some(info(&fields));
+        still(&world)
+    };
+    let findings = refused(9_000, 5);
+    assert_eq!(first(&findings, "mtu-blackhole", Responsible::Network).variant, Some("refused-here"));
+    let findings = refused(20, 5);
+    assert_eq!(first(&findings, "half-open-peer", Responsible::Configuration).variant, Some("refused-here"));
+    silent(&refused(20, 1));
+    // The path has become narrow later: what is small still arrives.
+    let narrowed = |repeated: u64| {
+        let mut world = hole(300_000);
+        world.sockets[0].tcp_info = Some(info(&[
+            ("last_ack_recv", 5000),
+            ("snd_mss", 1448),
+            ("bytes_acked", 300_000),
+            ("sacked", 1),
+            ("total_retrans", repeated),
+        ]));
+        still(&world)
+    };
+    first(&narrowed(4), "mtu-blackhole", Responsible::Network);
+    assert!(narrowed(60).iter().all(|finding| finding.code != "mtu-blackhole"));
     // Full segments have passed before: then it is the peer.
     first(&still(&hole(300_000)), "half-open-peer", Responsible::Peer);
 
