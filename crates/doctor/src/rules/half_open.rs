@@ -3,7 +3,7 @@
 use eleven_snapshot::TimerKind;
 use eleven_tcp::State;
 
-use crate::digest::{Kind, Netns, Sample, Unwatched, is_within_host};
+use crate::digest::{Kind, Map, Netns, Sample, Unwatched, is_within_host};
 use crate::rule::seen;
 use crate::rules::group;
 use crate::{
@@ -38,12 +38,12 @@ pub(super) fn is_silent(case: &Case<'_>, sample: &Sample, before: Option<&Sample
 
 fn judge(case: &Case<'_>) -> Judgement {
     let mut findings = Vec::new();
-    let mut silent = Vec::new();
+    let (mut silent, mut probed) = (Vec::new(), Vec::new());
     let mut unanswered = 0_u64;
     for (sample, before) in case.suspects(Kind::Unanswered) {
         unanswered += 1;
         if sample.timer == Some(TimerKind::Keepalive) {
-            findings.extend(probing(case, sample, before));
+            probed.extend(probing(case, sample, before).map(|finding| (sample, finding)));
             continue;
         }
         if super::path::is_refused_here(sample) && !super::path::is_black_hole(case, sample, before) {
@@ -62,7 +62,16 @@ fn judge(case: &Case<'_>) -> Judgement {
     }
     silent.sort_by_key(|sample| std::cmp::Reverse(repeats(sample)));
     let groups = group::by_peer(case, silent, |sample| sample);
-    findings.extend(groups.iter().map(|group| repeating(case, group)));
+    let probed_twice = probed.iter().filter(|(sample, _)| sample.repeats >= 2).map(|(sample, _)| *sample);
+    let vanished = Vanished::of(groups.iter().flatten().copied().chain(probed_twice));
+    let told = |is_everyday: bool, finding: Finding| {
+        if is_everyday { Finding { severity: Severity::Info, ..finding } } else { finding }
+    };
+    let one = |(sample, finding): (&Sample, Finding)| told(vanished.has_few(case, sample), finding);
+    findings.extend(probed.into_iter().map(one));
+    findings.extend(groups.iter().map(|group| {
+        told(group.iter().all(|sample| vanished.has_few(case, sample)), repeating(case, group))
+    }));
     let alone = alone(case);
     let missing_ends = alone.iter().map(|group| group.len() as u64).sum::<u64>();
     findings.extend(alone.iter().map(|group| idle(case, group)));
@@ -76,6 +85,28 @@ fn judge(case: &Case<'_>) -> Judgement {
         }
     }
     Judgement::of(findings, vec![seen("unanswered", unanswered), seen("missing_ends", missing_ends)])
+}
+
+/// Clients that have vanished, by the port of the server. Where clients are many, some always have: radio cells, lids
+/// that are closed. The timers that count here are made for that.
+struct Vanished(Map<(Netns, u16), u64>);
+
+impl Vanished {
+    fn of<'a>(samples: impl Iterator<Item = &'a Sample>) -> Self {
+        let mut ports: Map<(Netns, u16), u64> = Map::default();
+        for sample in samples {
+            *ports.entry((sample.netns, sample.tuple.local.port())).or_default() += 1;
+        }
+        Self(ports)
+    }
+
+    /// Whether a connection is one of many to a server, few of whose clients have vanished.
+    fn has_few(&self, case: &Case<'_>, sample: &Sample) -> bool {
+        let key = (sample.netns, sample.tuple.local.port());
+        let vanished = self.0.get(&key).copied().unwrap_or(0);
+        let served = case.after.digest.served.0.get(&key).map_or(0, |port| port.established);
+        vanished.saturating_mul(case.thresholds.clients_a_vanished_one) <= served
+    }
 }
 
 fn subject(case: &Case<'_>, sample: &Sample) -> Subject {

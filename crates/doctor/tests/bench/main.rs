@@ -271,6 +271,9 @@ fn connection_attempts() {
     let finding = first(&findings, "syn-sent-scan", Responsible::LocalProgram);
     assert_eq!(finding.subject.pid, Some(66));
     assert!(findings.iter().all(|finding| finding.code != "syn-sent-unanswered"));
+    // A SYN that was lost, once.
+    silent(&still(&attempts(1, 2, 1)));
+    silent(&still(&attempts(9, 1, 1)));
     // Answers are on their way; many attempts to one destination are no scan.
     silent(&still(&attempts(5, 2, 0)));
     assert!(still(&attempts(1, 500, 1)).iter().all(|finding| finding.code != "syn-sent-scan"));
@@ -373,6 +376,36 @@ fn keepalive_that_nobody_answers() {
     silent(&still(&probing(1, 70)));
     assert_eq!(two(&probing(2, 70), &probing(1, 71)), []);
     assert_eq!(still(&probing(0, 70)), []);
+}
+
+#[test]
+fn some_of_many_clients_always_vanish() {
+    let clients = |vanished: u32, kind: TimerKind| {
+        let mut world = World::new();
+        world.listen("0.0.0.0:443", 0, 128, 5);
+        for client in 0..200 {
+            let socket =
+                world.add(State::Established, "10.0.0.1:443", &format!("10.0.{}.7:2000", client + 1));
+            own(socket, 5, client);
+            if client < vanished {
+                timer(socket, kind, 5);
+                socket.send_queue = Some(700);
+            }
+            socket.tcp_info =
+                Some(info(&[("last_ack_recv", 8_000), ("bytes_acked", 90_000), ("snd_mss", 1448)]));
+        }
+        still(&world)
+    };
+    for kind in [TimerKind::Retransmit, TimerKind::Keepalive] {
+        silent(&clients(5, kind));
+        assert!(clients(5, kind).iter().any(|finding| finding.code == "half-open-peer"));
+        // A third of them at once: that is the network, or a firewall.
+        let findings = clients(60, kind);
+        assert!(
+            findings.iter().any(|it| it.code == "half-open-peer" && it.severity == Severity::Warning),
+            "{findings:#?}"
+        );
+    }
 }
 
 #[test]
@@ -615,6 +648,9 @@ fn resets() {
         };
         first(&two(&count(0), &count(20)), code, Responsible::LocalProgram);
         silent(&two(&count(0), &count(1)));
+        // Health checks of a load balancer.
+        silent(&two(&count(0), &count(8)));
+        first(&two(&count(0), &count(8)), code, Responsible::LocalProgram);
     }
     let aborted = |count: i64, opened: i64| {
         let mut world = World::new();
