@@ -39,8 +39,8 @@ pub struct Thresholds {
     /// Repeats of the same text after which a peer is doubted: the fourth comes after at least
     /// three seconds of silence, far longer than any round trip.
     pub unanswered_repeats: u8,
-    /// Connections of a server for each client that has vanished, from which on that is everyday:
-    /// on the Internet clients lose their network all the time.
+    /// Connections for each one whose peer has vanished, from which on that is everyday: on the
+    /// Internet clients lose their network all the time.
     pub clients_a_vanished_one: u64,
     /// Silence that makes a connection idle, worth a word when nothing watches it.
     pub idle_ms: u64,

@@ -15,6 +15,8 @@ pub(super) const PEER: Rule =
 
 /// Reported one by one; the rest is counted.
 const SHOWN: usize = 20;
+/// Clocks of the kernel tick in so many milliseconds, and a look takes its time.
+const SLACK_MS: u64 = 100;
 /// Programs with idle connections that are worth a word.
 const UNWATCHED_SHOWN: usize = 3;
 
@@ -258,10 +260,17 @@ fn unwatched(case: &Case<'_>) -> Vec<Finding> {
 /// Ends without another end, by program and peer; not those that repeat data.
 fn alone<'a>(case: &Case<'a>) -> Vec<Vec<&'a Sample>> {
     let digest = &case.after.digest;
+    // Short connections begin and end while a look is taken, and may have the address of one that came before. What has
+    // been alone since the first look has heard nothing since then.
+    let elapsed_ms = case.elapsed_s().map_or(0, |elapsed| (elapsed * 1000.0) as u64);
+    let is_younger =
+        |sample: &Sample| sample.idle_ms.is_some_and(|idle| idle.saturating_add(SLACK_MS) < elapsed_ms);
     let alone = digest.pairs.alone().into_iter().filter(|sample| {
         // The kernel refuses the last ACK while the accept queue is full: the client's end alone
         // exists then, and the queue is the finding.
-        !sample.is_repeating() && digest.listeners.full_at(sample.tuple.remote).is_none()
+        !sample.is_repeating()
+            && !is_younger(sample)
+            && digest.listeners.full_at(sample.tuple.remote).is_none()
     });
     group::by_peer(case, alone, |sample| sample)
 }

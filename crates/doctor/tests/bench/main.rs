@@ -318,16 +318,17 @@ fn a_peer_that_is_gone() {
 
 #[test]
 fn an_end_without_another() {
-    let ends = |here: &[(&str, &str)]| {
+    let ends_since = |idle_ms: u64, here: &[(&str, &str)]| {
         let mut world = World::new();
         world.listen("127.0.0.1:80", 0, 8, 2);
         for (local, remote) in here {
             let socket = world.add(State::Established, local, remote);
             own(socket, 2, 5);
-            socket.tcp_info = Some(info(&[("last_data_sent", 900), ("last_data_recv", 900)]));
+            socket.tcp_info = Some(info(&[("last_data_sent", idle_ms), ("last_data_recv", idle_ms)]));
         }
         world
     };
+    let ends = |here: &[(&str, &str)]| ends_since(9_000, here);
     let (client, server) = (("127.0.0.1:50000", "127.0.0.1:80"), ("127.0.0.1:80", "127.0.0.1:50000"));
     let second = ("127.0.0.1:80", "127.0.0.1:50001");
     for here in [vec![client], vec![server]] {
@@ -346,6 +347,8 @@ fn an_end_without_another() {
     silent(&two(&ends(&[client]), &ends(&[client, server])));
     silent(&two(&ends(&[client, server]), &ends(&[client])));
     silent(&two(&ends(&[]), &ends(&[client])));
+    // Younger than the first look: another connection at the same addresses, which is short too.
+    silent(&still(&ends_since(900, &[client])));
     // Rewritten on the way: the server's end has another port than the client thinks.
     silent(&still(&ends(&[client, ("127.0.0.1:8080", "127.0.0.1:50000")])));
     // The other end is another host.
@@ -522,6 +525,12 @@ fn our_fin_is_not_acknowledged() {
         assert_eq!((finding.count, finding.subject.remote.as_deref()), (3, Some("10.0.7.7")));
         let findings = still(&stuck(1, TimerKind::Persist));
         assert_eq!(first(&findings, code, Responsible::Peer).variant, Some("zero-window"));
+        // A few of very many.
+        let mut busy = stuck(3, TimerKind::Retransmit);
+        for client in 0..90 {
+            busy.add(State::TimeWait, "10.0.0.1:80", &format!("10.0.9.{client}:50000"));
+        }
+        silent(&still(&busy));
         silent(&two(&World::new(), &stuck(0, TimerKind::Retransmit)));
         silent(&still(&stuck(0, TimerKind::Retransmit)));
     }
