@@ -39,6 +39,9 @@ pub struct Thresholds {
     /// Repeats of the same text after which a peer is doubted: the fourth comes after at least
     /// three seconds of silence, far longer than any round trip.
     pub unanswered_repeats: u8,
+    /// Connections for each one whose peer has vanished, from which on that is everyday: on the
+    /// Internet clients lose their network all the time.
+    pub clients_a_vanished_one: u64,
     /// Silence that makes a connection idle, worth a word when nothing watches it.
     pub idle_ms: u64,
     /// Idle connections without keepalive at one listener that are worth a word after seconds, and
@@ -84,6 +87,9 @@ pub struct Thresholds {
     pub late_share: f64,
     /// Refused attempts from elsewhere a minute: the scanners of the Internet stay below it.
     pub refused_per_minute: f64,
+    /// Resets a minute that are more than a word, whatever their share: a load balancer ends its
+    /// health checks by a reset, one every two seconds for each server.
+    pub resets_many_per_minute: f64,
     /// Connections of one client to one port, all but one silent.
     pub reconnects: u64,
     /// Buckets below which tcp_max_tw_buckets is tiny: the kernel itself never picks fewer than
@@ -108,6 +114,7 @@ impl Default for Thresholds {
             descriptors_warning: 90.0,
             scan_destinations: 40,
             unanswered_repeats: 3,
+            clients_a_vanished_one: 20,
             idle_ms: 60_000,
             idle_many: 10,
             idle_beyond_keepalive_ms: 7_875_000,
@@ -123,6 +130,7 @@ impl Default for Thresholds {
             conntrack_critical: 98.0,
             memory_warning: 90.0,
             resets_per_minute: 12.0,
+            resets_many_per_minute: 120.0,
             unread_share: 5.0,
             late_share: 25.0,
             refused_per_minute: 120.0,

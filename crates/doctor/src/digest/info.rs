@@ -30,6 +30,7 @@ fields! {
     last_data_sent = "tcpi_last_data_sent",
     pmtu = "tcpi_pmtu",
     rwnd_limited = "tcpi_rwnd_limited",
+    sacked = "tcpi_sacked",
     segs_in = "tcpi_segs_in",
     snd_mss = "tcpi_snd_mss",
     snd_wnd = "tcpi_snd_wnd",

@@ -55,6 +55,8 @@ const KEPT_NEW: usize = 4_000;
 /// Bytes in a queue that make a suspect.
 const UNREAD: u32 = 4096;
 const UNSENT: u32 = 65_536;
+/// Repeats in the life of a connection before the present ones that tell of a path that loses.
+const USED_TO_LOSS: u64 = 8;
 /// Time in microseconds that the peer's window held data up, from which on a reader may be slow.
 const HELD_UP_US: u64 = 500_000;
 /// What probing of the path's MTU begins with (`tcp_base_mss`), and repeats that must have come before.
@@ -89,6 +91,8 @@ pub(crate) struct Sample {
     /// Microseconds for which the peer's window held data up.
     pub(crate) held_up_us: Option<u64>,
     pub(crate) repeated: Option<u64>,
+    /// Segments that have arrived beyond one that is missing.
+    pub(crate) sacked: Option<u64>,
     /// Size of segments that this side asked for.
     pub(crate) asked_mss: Option<u64>,
 }
@@ -120,6 +124,7 @@ impl Sample {
             backoff: info(FIELDS.backoff),
             held_up_us: info(FIELDS.rwnd_limited),
             repeated: info(FIELDS.total_retrans),
+            sacked: info(FIELDS.sacked),
             asked_mss: info(FIELDS.advmss),
         }
     }
@@ -127,6 +132,16 @@ impl Sample {
     /// Whether it is kept for this reason.
     pub(crate) fn is(&self, kind: Kind) -> bool {
         self.kinds & kind.bit() != 0
+    }
+
+    /// How often the same has been repeated by now.
+    pub(crate) fn repeats(&self) -> u64 {
+        u64::from(self.repeats).max(self.backoff.unwrap_or(0))
+    }
+
+    /// Whether much was repeated before the present repeats: a path that loses.
+    pub(crate) fn is_used_to_loss(&self) -> bool {
+        self.repeated.unwrap_or(0).saturating_sub(self.repeats()) >= USED_TO_LOSS
     }
 
     /// Whether data or a probe of the window goes unanswered.

@@ -89,7 +89,10 @@ fn judge_unanswered(case: &Case<'_>) -> Judgement {
             state: Some(State::SynSent.as_str()),
             ..case.subject(*netns, destination.process.clone())
         };
-        let mut finding = Finding::new(UNANSWERED.code, Severity::Warning, Responsible::Network)
+        // One SYN in a thousand is lost anywhere, and repeated once.
+        let is_lost = destination.most_repeats < 2 && destination.repeated < 3;
+        let severity = if is_lost { Severity::Info } else { Severity::Warning };
+        let mut finding = Finding::new(UNANSWERED.code, severity, Responsible::Network)
             .about(subject)
             .count(destination.count)
             .number("syn_sent", destination.count, "sockets")

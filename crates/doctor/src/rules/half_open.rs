@@ -3,7 +3,7 @@
 use eleven_snapshot::TimerKind;
 use eleven_tcp::State;
 
-use crate::digest::{Kind, Netns, Sample, Unwatched, is_within_host};
+use crate::digest::{Kind, Map, Netns, Sample, Unwatched, is_within_host};
 use crate::rule::seen;
 use crate::rules::group;
 use crate::{
@@ -15,8 +15,8 @@ pub(super) const PEER: Rule =
 
 /// Reported one by one; the rest is counted.
 const SHOWN: usize = 20;
-/// Repeats in the life of a connection before the present ones that tell of a path that loses.
-const USED_TO_LOSS: u64 = 8;
+/// Clocks of the kernel tick in so many milliseconds, and a look takes its time.
+const SLACK_MS: u64 = 100;
 /// Programs with idle connections that are worth a word.
 const UNWATCHED_SHOWN: usize = 3;
 
@@ -31,8 +31,7 @@ pub(super) fn is_silent(case: &Case<'_>, sample: &Sample, before: Option<&Sample
     // Repeats take at least as long as the doubled timeouts; a peer that answered anything
     // within the last of them is there. Where much was lost before, several losses in a row are
     // no wonder.
-    let lost_before = sample.repeated.unwrap_or(0).saturating_sub(repeats) >= USED_TO_LOSS;
-    let patience = if lost_before { 15_000 } else { 2_000 };
+    let patience = if sample.is_used_to_loss() { 15_000 } else { 2_000 };
     let quiet_enough = sample.silent_ms.is_none_or(|silent| silent >= patience);
     let heard =
         before.is_some_and(|before| before.segments_in.zip(sample.segments_in).is_some_and(|(a, b)| b > a));
@@ -41,12 +40,16 @@ pub(super) fn is_silent(case: &Case<'_>, sample: &Sample, before: Option<&Sample
 
 fn judge(case: &Case<'_>) -> Judgement {
     let mut findings = Vec::new();
-    let mut silent = Vec::new();
+    let (mut silent, mut probed) = (Vec::new(), Vec::new());
     let mut unanswered = 0_u64;
     for (sample, before) in case.suspects(Kind::Unanswered) {
         unanswered += 1;
         if sample.timer == Some(TimerKind::Keepalive) {
-            findings.extend(probing(case, sample, before));
+            probed.extend(probing(case, sample, before).map(|finding| (sample, finding)));
+            continue;
+        }
+        if super::path::is_refused_here(sample) && !super::path::is_black_hole(case, sample, before) {
+            findings.push(refused_here(case, sample));
             continue;
         }
         if !is_silent(case, sample, before) || super::path::is_black_hole(case, sample, before) {
@@ -61,7 +64,16 @@ fn judge(case: &Case<'_>) -> Judgement {
     }
     silent.sort_by_key(|sample| std::cmp::Reverse(repeats(sample)));
     let groups = group::by_peer(case, silent, |sample| sample);
-    findings.extend(groups.iter().map(|group| repeating(case, group)));
+    let probed_twice = probed.iter().filter(|(sample, _)| sample.repeats >= 2).map(|(sample, _)| *sample);
+    let vanished = Vanished::of(groups.iter().flatten().copied().chain(probed_twice));
+    let told = |is_everyday: bool, finding: Finding| {
+        if is_everyday { Finding { severity: Severity::Info, ..finding } } else { finding }
+    };
+    let one = |(sample, finding): (&Sample, Finding)| told(vanished.has_few(case, sample), finding);
+    findings.extend(probed.into_iter().map(one));
+    findings.extend(groups.iter().map(|group| {
+        told(group.iter().all(|sample| vanished.has_few(case, sample)), repeating(case, group))
+    }));
     let alone = alone(case);
     let missing_ends = alone.iter().map(|group| group.len() as u64).sum::<u64>();
     findings.extend(alone.iter().map(|group| idle(case, group)));
@@ -75,6 +87,28 @@ fn judge(case: &Case<'_>) -> Judgement {
         }
     }
     Judgement::of(findings, vec![seen("unanswered", unanswered), seen("missing_ends", missing_ends)])
+}
+
+/// Clients that have vanished, by the port of the server. Where clients are many, some always have: radio cells, lids
+/// that are closed. The timers that count here are made for that.
+struct Vanished(Map<(Netns, u16), u64>);
+
+impl Vanished {
+    fn of<'a>(samples: impl Iterator<Item = &'a Sample>) -> Self {
+        let mut ports: Map<(Netns, u16), u64> = Map::default();
+        for sample in samples {
+            *ports.entry((sample.netns, sample.tuple.local.port())).or_default() += 1;
+        }
+        Self(ports)
+    }
+
+    /// Whether a connection is one of many to a server, few of whose clients have vanished.
+    fn has_few(&self, case: &Case<'_>, sample: &Sample) -> bool {
+        let key = (sample.netns, sample.tuple.local.port());
+        let vanished = self.0.get(&key).copied().unwrap_or(0);
+        let served = case.after.digest.served.0.get(&key).map_or(0, |port| port.established);
+        vanished.saturating_mul(case.thresholds.clients_a_vanished_one) <= served
+    }
 }
 
 fn subject(case: &Case<'_>, sample: &Sample) -> Subject {
@@ -128,6 +162,26 @@ fn repeating(case: &Case<'_>, group: &[&Sample]) -> Finding {
 /// How often a segment has been repeated.
 fn repeats(sample: &Sample) -> u64 {
     u64::from(sample.repeats).max(sample.backoff.unwrap_or(0))
+}
+
+/// Data that does not even leave this host, though the peer's window is open.
+fn refused_here(case: &Case<'_>, sample: &Sample) -> Finding {
+    let remote = sample.tuple.remote.ip();
+    let finding = Finding::new(PEER.code, Severity::Warning, Responsible::Configuration)
+        .variant("refused-here")
+        .about(subject(case, sample))
+        .count(1)
+        .number("tries", sample.repeats(), "segments")
+        .number("send_queue", u64::from(sample.send_queue), "bytes")
+        .maybe("silent", sample.silent_ms.map(Value::Ms))
+        .unsure(Confidence::Likely, &[])
+        .fix(
+            "look-at-device",
+            case.command(sample.netns, &format!("ip route get {remote}; ip -s link")),
+            true,
+        )
+        .fix("look-at-filter", case.command(sample.netns, "nft list ruleset; iptables -nvL OUTPUT"), true);
+    advised(case, sample.netns, &group::these(&[sample]), finding)
 }
 
 /// Keepalive probes that nobody answers.
@@ -206,10 +260,17 @@ fn unwatched(case: &Case<'_>) -> Vec<Finding> {
 /// Ends without another end, by program and peer; not those that repeat data.
 fn alone<'a>(case: &Case<'a>) -> Vec<Vec<&'a Sample>> {
     let digest = &case.after.digest;
+    // Short connections begin and end while a look is taken, and may have the address of one that came before. What has
+    // been alone since the first look has heard nothing since then.
+    let elapsed_ms = case.elapsed_s().map_or(0, |elapsed| (elapsed * 1000.0) as u64);
+    let is_younger =
+        |sample: &Sample| sample.idle_ms.is_some_and(|idle| idle.saturating_add(SLACK_MS) < elapsed_ms);
     let alone = digest.pairs.alone().into_iter().filter(|sample| {
         // The kernel refuses the last ACK while the accept queue is full: the client's end alone
         // exists then, and the queue is the finding.
-        !sample.is_repeating() && digest.listeners.full_at(sample.tuple.remote).is_none()
+        !sample.is_repeating()
+            && !is_younger(sample)
+            && digest.listeners.full_at(sample.tuple.remote).is_none()
     });
     group::by_peer(case, alone, |sample| sample)
 }

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use eleven_snapshot::TimerKind;
+
 use crate::digest::{Kind, Netns, Path, Sample};
 use crate::rule::seen;
 use crate::{
@@ -13,6 +15,8 @@ pub(super) const LOSSY: Rule =
 pub(super) const MTU: Rule =
     Rule { code: "mtu-blackhole", needs: &[Need::TwoLooks, Need::TcpInfo, Need::Sysctls], judge: judge_mtu };
 
+/// Repeats of a full segment, behind which small ones have arrived, that chance hardly explains.
+const SMALL_PASS_REPEATS: u64 = 3;
 /// Peers behind a black hole that has been got around, reported one by one.
 const SHOWN: usize = 10;
 
@@ -106,10 +110,11 @@ fn between(earlier: &Path, later: &Path) -> Option<Path> {
 }
 
 /// Whether full-sized segments are repeated in vain while the peer is known to be there: it
-/// answered small ones, and no full one of ours has ever been acknowledged.
+/// answered small ones, and no full one of ours has ever been acknowledged; or small ones behind
+/// them have arrived.
 pub(super) fn is_black_hole(case: &Case<'_>, sample: &Sample, before: Option<&Sample>) -> bool {
     let (Some(mss), Some(acked)) = (sample.send_mss, sample.bytes_acked) else { return false };
-    let repeats = u64::from(sample.repeats).max(sample.backoff.unwrap_or(0));
+    let repeats = sample.repeats();
     if repeats < 2 || u64::from(sample.send_queue) < mss || mss < 500 {
         return false;
     }
@@ -119,7 +124,17 @@ pub(super) fn is_black_hole(case: &Case<'_>, sample: &Sample, before: Option<&Sa
     let talked = acked > 1 || sample.bytes_received.unwrap_or(0) > 0;
     let same_host_listens = case.after.digest.is_local(sample.tuple.remote.ip())
         && case.after.digest.listeners.full_at(sample.tuple.remote).is_some();
-    acked < mss && (talked || heard) && !same_host_listens
+    let never_passed = acked < mss && (talked || heard);
+    // The path has become narrow in the life of the connection. On one that loses anyway this means nothing.
+    let small_pass = sample.sacked > Some(0) && repeats >= SMALL_PASS_REPEATS && !sample.is_used_to_loss();
+    (never_passed || small_pass || is_refused_here(sample)) && !same_host_listens
+}
+
+/// Whether the segments do not even leave this host: the kernel asks again and again although the window is open.
+pub(super) fn is_refused_here(sample: &Sample) -> bool {
+    sample.is(Kind::Unanswered)
+        && sample.timer == Some(TimerKind::Persist)
+        && sample.repeats() >= SMALL_PASS_REPEATS
 }
 
 fn black_holes<'a>(case: &Case<'a>) -> impl Iterator<Item = &'a Sample> {
@@ -153,7 +168,15 @@ fn judge_mtu(case: &Case<'_>) -> Judgement {
             .number("repeats", u64::from(worst.repeats), "segments")
             .maybe("mss", worst.send_mss)
             .maybe("acked", worst.bytes_acked)
-            .maybe("mtu_probing", probing)
+            .maybe("mtu_probing", probing);
+        if its.iter().all(|sample| is_refused_here(sample)) {
+            finding = finding.variant("refused-here").fix(
+                "look-at-device",
+                case.command(netns, &format!("ip route get {remote}; ip -s link")),
+                true,
+            );
+        }
+        let mut finding = finding
             .unsure(
                 if its.len() > 1 { Confidence::Likely } else { Confidence::Possible },
                 &[Missing::Capture],

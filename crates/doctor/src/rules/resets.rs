@@ -137,7 +137,10 @@ fn judge(
             }
         });
         let share = (resets.opened > 0).then(|| count as f64 * 100.0 / resets.opened as f64);
-        let is_usual = is_burst(pulses) || share.is_some_and(|share| share < share_of_opened);
+        // Health checks of a load balancer end so, each of them.
+        let is_seldom =
+            case.per_minute(0, count).is_some_and(|rate| rate < case.thresholds.resets_many_per_minute);
+        let is_usual = is_seldom || is_burst(pulses) || share.is_some_and(|share| share < share_of_opened);
         let severity = if is_usual { Severity::Info } else { Severity::Warning };
         let fix = if code == UNREAD_DATA.code { "read-before-close" } else { "close-in-order" };
         findings.push(

@@ -271,6 +271,9 @@ fn connection_attempts() {
     let finding = first(&findings, "syn-sent-scan", Responsible::LocalProgram);
     assert_eq!(finding.subject.pid, Some(66));
     assert!(findings.iter().all(|finding| finding.code != "syn-sent-unanswered"));
+    // A SYN that was lost, once.
+    silent(&still(&attempts(1, 2, 1)));
+    silent(&still(&attempts(9, 1, 1)));
     // Answers are on their way; many attempts to one destination are no scan.
     silent(&still(&attempts(5, 2, 0)));
     assert!(still(&attempts(1, 500, 1)).iter().all(|finding| finding.code != "syn-sent-scan"));
@@ -315,16 +318,17 @@ fn a_peer_that_is_gone() {
 
 #[test]
 fn an_end_without_another() {
-    let ends = |here: &[(&str, &str)]| {
+    let ends_since = |idle_ms: u64, here: &[(&str, &str)]| {
         let mut world = World::new();
         world.listen("127.0.0.1:80", 0, 8, 2);
         for (local, remote) in here {
             let socket = world.add(State::Established, local, remote);
             own(socket, 2, 5);
-            socket.tcp_info = Some(info(&[("last_data_sent", 900), ("last_data_recv", 900)]));
+            socket.tcp_info = Some(info(&[("last_data_sent", idle_ms), ("last_data_recv", idle_ms)]));
         }
         world
     };
+    let ends = |here: &[(&str, &str)]| ends_since(9_000, here);
     let (client, server) = (("127.0.0.1:50000", "127.0.0.1:80"), ("127.0.0.1:80", "127.0.0.1:50000"));
     let second = ("127.0.0.1:80", "127.0.0.1:50001");
     for here in [vec![client], vec![server]] {
@@ -343,6 +347,8 @@ fn an_end_without_another() {
     silent(&two(&ends(&[client]), &ends(&[client, server])));
     silent(&two(&ends(&[client, server]), &ends(&[client])));
     silent(&two(&ends(&[]), &ends(&[client])));
+    // Younger than the first look: another connection at the same addresses, which is short too.
+    silent(&still(&ends_since(900, &[client])));
     // Rewritten on the way: the server's end has another port than the client thinks.
     silent(&still(&ends(&[client, ("127.0.0.1:8080", "127.0.0.1:50000")])));
     // The other end is another host.
@@ -373,6 +379,36 @@ fn keepalive_that_nobody_answers() {
     silent(&still(&probing(1, 70)));
     assert_eq!(two(&probing(2, 70), &probing(1, 71)), []);
     assert_eq!(still(&probing(0, 70)), []);
+}
+
+#[test]
+fn some_of_many_clients_always_vanish() {
+    let clients = |vanished: u32, kind: TimerKind| {
+        let mut world = World::new();
+        world.listen("0.0.0.0:443", 0, 128, 5);
+        for client in 0..200 {
+            let socket =
+                world.add(State::Established, "10.0.0.1:443", &format!("10.0.{}.7:2000", client + 1));
+            own(socket, 5, client);
+            if client < vanished {
+                timer(socket, kind, 5);
+                socket.send_queue = Some(700);
+            }
+            socket.tcp_info =
+                Some(info(&[("last_ack_recv", 8_000), ("bytes_acked", 90_000), ("snd_mss", 1448)]));
+        }
+        still(&world)
+    };
+    for kind in [TimerKind::Retransmit, TimerKind::Keepalive] {
+        silent(&clients(5, kind));
+        assert!(clients(5, kind).iter().any(|finding| finding.code == "half-open-peer"));
+        // A third of them at once: that is the network, or a firewall.
+        let findings = clients(60, kind);
+        assert!(
+            findings.iter().any(|it| it.code == "half-open-peer" && it.severity == Severity::Warning),
+            "{findings:#?}"
+        );
+    }
 }
 
 #[test]
@@ -417,6 +453,35 @@ fn large_segments_vanish() {
         world
     };
     first(&still(&hole(300)), "mtu-blackhole", Responsible::Network);
+    // What does not even leave this host: large, or anything.
+    let refused = |bytes: u32, probes: u8| {
+        let mut world = hole(300_000);
+        timer(&mut world.sockets[0], TimerKind::Persist, probes);
+        world.sockets[0].send_queue = Some(bytes);
+        let fields =
+            [("last_ack_recv", 5000), ("snd_mss", 1448), ("bytes_acked", 300_000), ("snd_wnd", 60_000)];
+        world.sockets[0].tcp_info = Some(info(&fields));
+        still(&world)
+    };
+    let findings = refused(9_000, 5);
+    assert_eq!(first(&findings, "mtu-blackhole", Responsible::Network).variant, Some("refused-here"));
+    let findings = refused(20, 5);
+    assert_eq!(first(&findings, "half-open-peer", Responsible::Configuration).variant, Some("refused-here"));
+    silent(&refused(20, 1));
+    // The path has become narrow later: what is small still arrives.
+    let narrowed = |repeated: u64| {
+        let mut world = hole(300_000);
+        world.sockets[0].tcp_info = Some(info(&[
+            ("last_ack_recv", 5000),
+            ("snd_mss", 1448),
+            ("bytes_acked", 300_000),
+            ("sacked", 1),
+            ("total_retrans", repeated),
+        ]));
+        still(&world)
+    };
+    first(&narrowed(4), "mtu-blackhole", Responsible::Network);
+    assert!(narrowed(60).iter().all(|finding| finding.code != "mtu-blackhole"));
     // Full segments have passed before: then it is the peer.
     first(&still(&hole(300_000)), "half-open-peer", Responsible::Peer);
 
@@ -460,6 +525,12 @@ fn our_fin_is_not_acknowledged() {
         assert_eq!((finding.count, finding.subject.remote.as_deref()), (3, Some("10.0.7.7")));
         let findings = still(&stuck(1, TimerKind::Persist));
         assert_eq!(first(&findings, code, Responsible::Peer).variant, Some("zero-window"));
+        // A few of very many.
+        let mut busy = stuck(3, TimerKind::Retransmit);
+        for client in 0..90 {
+            busy.add(State::TimeWait, "10.0.0.1:80", &format!("10.0.9.{client}:50000"));
+        }
+        silent(&still(&busy));
         silent(&two(&World::new(), &stuck(0, TimerKind::Retransmit)));
         silent(&still(&stuck(0, TimerKind::Retransmit)));
     }
@@ -586,6 +657,9 @@ fn resets() {
         };
         first(&two(&count(0), &count(20)), code, Responsible::LocalProgram);
         silent(&two(&count(0), &count(1)));
+        // Health checks of a load balancer.
+        silent(&two(&count(0), &count(8)));
+        first(&two(&count(0), &count(8)), code, Responsible::LocalProgram);
     }
     let aborted = |count: i64, opened: i64| {
         let mut world = World::new();

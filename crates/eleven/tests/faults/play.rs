@@ -35,6 +35,10 @@ struct Places {
 }
 
 impl Places {
+    fn new(count: usize) -> Self {
+        Self { free: Mutex::new(count), left: Condvar::new() }
+    }
+
     fn taken<T>(&self, work: impl FnOnce() -> T) -> T {
         let free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
         let mut free = self.left.wait_while(free, |free| *free == 0).unwrap_or_else(PoisonError::into_inner);
@@ -49,7 +53,9 @@ impl Places {
 
 /// Plays all of them; what came of each, in their order.
 pub(crate) fn all(rows: &[Row], at_once: usize) -> Vec<Played> {
-    let places = Places { free: Mutex::new(at_once), left: Condvar::new() };
+    let places = Places::new(at_once);
+    // What has waited for long is not to wait for others: a server may have timeouts of its own.
+    let ripe = Places::new(2 * at_once);
     let mut played: Vec<Played> = thread::scope(|scope| {
         // Those that have to wait first begin first.
         let mut order: Vec<usize> = (0..rows.len()).collect();
@@ -57,9 +63,9 @@ pub(crate) fn all(rows: &[Row], at_once: usize) -> Vec<Played> {
         let mut running: Vec<_> = order
             .into_iter()
             .map(|index| {
-                let (row, places) = (&rows[index], &places);
+                let (row, places, ripe) = (&rows[index], &places, &ripe);
                 let thread = thread::Builder::new().name(row.name.clone());
-                (index, thread.spawn_scoped(scope, move || once(row, places)).expect("a thread"))
+                (index, thread.spawn_scoped(scope, move || once(row, places, ripe)).expect("a thread"))
             })
             .collect();
         running.sort_by_key(|(index, _)| *index);
@@ -72,13 +78,13 @@ pub(crate) fn all(rows: &[Row], at_once: usize) -> Vec<Played> {
             .collect()
     });
     // A busy machine may have been too slow for what a row makes or for what it shows.
-    let alone = Places { free: Mutex::new(1), left: Condvar::new() };
+    let alone = Places::new(1);
     thread::scope(|scope| {
         let wrong = rows.iter().zip(&mut played).filter(|(row, played)| played.is_wrong(row));
         let running: Vec<_> = wrong
             .map(|(row, played)| {
                 let alone = &alone;
-                (played, scope.spawn(move || once(row, alone)))
+                (played, scope.spawn(move || once(row, alone, alone)))
             })
             .collect();
         for (played, thread) in running {
@@ -94,11 +100,11 @@ pub(crate) fn all(rows: &[Row], at_once: usize) -> Vec<Played> {
     played
 }
 
-fn once(row: &Row, places: &Places) -> Result<Shown, String> {
+fn once(row: &Row, places: &Places, ripe: &Places) -> Result<Shown, String> {
     if let Some(why) = row.unseen {
         return Err(why.to_owned());
     }
-    let shown = catch_unwind(AssertUnwindSafe(|| try_once(row, places)));
+    let shown = catch_unwind(AssertUnwindSafe(|| try_once(row, places, ripe)));
     let shown = shown.unwrap_or_else(|panic| {
         let said = panic.downcast_ref::<String>().cloned();
         let said = said.or_else(|| panic.downcast_ref::<&str>().map(|said| (*said).to_owned()));
@@ -112,7 +118,7 @@ fn broken(why: String) -> Shown {
     Shown { lacks: vec![why], ..Shown::default() }
 }
 
-fn try_once(row: &Row, places: &Places) -> Result<Shown, Skip> {
+fn try_once(row: &Row, places: &Places, ripe: &Places) -> Result<Shown, Skip> {
     let net = Net::new()?;
     let look = |fault: &Fault| match findings(&net, row, fault) {
         Ok(findings) => judge(row, fault, &findings),
@@ -128,7 +134,7 @@ fn try_once(row: &Row, places: &Places) -> Result<Shown, Skip> {
     }
     let fault = places.taken(|| (row.make)(&net))?;
     thread::sleep(row.ripens);
-    let shown = places.taken(|| look(&fault));
+    let shown = ripe.taken(|| look(&fault));
     fault.end();
     Ok(shown)
 }

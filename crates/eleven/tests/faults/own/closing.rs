@@ -29,7 +29,10 @@ pub(super) fn rows() -> Vec<Row> {
             abandoned(net, 1)
         }),
         Row::healthy("short-connections", short_connections),
-        Row::fault("reset-by-linger", "reset-after-close", "local-program", Who::Host, reset_by_linger),
+        Row::fault("reset-by-linger", "reset-after-close", "local-program", Who::Host, |net| {
+            reset_by_linger(net, 50)
+        }),
+        Row::healthy("health-checks", |net| reset_by_linger(net, 700)),
         Row::fault("reset-with-data-unread", "reset-unread-data", "local-program", Who::Host, unread_reset),
         Row::healthy("downloads-broken-off", broken_off),
     ]
@@ -150,14 +153,15 @@ fn short_connections(net: &Net) -> Result<Fault, Skip> {
     Ok(Fault::of(requests))
 }
 
-fn reset_by_linger(net: &Net) -> Result<Fault, Skip> {
+/// Connections that are opened and reset, as by a load balancer that asks whether a server is there.
+fn reset_by_linger(net: &Net, every_ms: u64) -> Result<Fault, Skip> {
     let (listener, _) = within(net, 0);
     let resets = Meanwhile::start(net, move || {
         let (_client, server) = accepted(&listener);
         let server = Socket::from(server);
         server.set_linger(Some(std::time::Duration::ZERO)).expect("an open descriptor");
         drop(server);
-        pause(50);
+        pause(every_ms);
     })?;
     Ok(Fault::of(resets))
 }

@@ -29,6 +29,8 @@ pub(super) fn rows() -> Vec<Row> {
         Row::healthy("bulk-received", |_| bulk(false)),
         Row::fault("peer-vanished", "half-open-peer", "peer", PEER, |_| vanished()),
         Row::fault("large-segments-lost", "mtu-blackhole", "network", PEER, |_| narrow(true)),
+        Row::fault("path-that-narrows", "mtu-blackhole", "network", PEER, |_| narrows()),
+        Row::fault("device-down", "half-open-peer", "configuration", PEER, |_| device_down()),
         Row::healthy("small-mtu-known", |_| narrow(false)),
     ]
 }
@@ -91,5 +93,31 @@ fn narrow(is_secret: bool) -> Result<Fault, Skip> {
     wire.there.ip("link set wire1 mtu 900")?;
     here.write_all(&vec![0; 30_000]).expect("there is room");
     pause(1_500);
+    Ok(Fault::of(pairs).at(wire.here.path()).with(wire))
+}
+
+/// Much has passed before the path becomes narrow; small messages still do.
+fn narrows() -> Result<Fault, Skip> {
+    let wire = Wire::new()?;
+    wire.here.ip("link set wire0 gso_max_segs 1")?;
+    let mut pairs = outgoing(&wire, 1);
+    let (here, there) = &mut pairs[0];
+    here.set_nodelay(true).expect("an open descriptor");
+    here.write_all(&[0; 10_000]).expect("there is room");
+    there.read_exact(&mut [0; 10_000]).expect("it passes");
+    wire.there.ip("link set wire1 mtu 900")?;
+    here.write_all(&[0; 14_480]).expect("there is room");
+    here.write_all(b"small").expect("there is room");
+    pause(2_500);
+    Ok(Fault::of(pairs).at(wire.here.path()).with(wire))
+}
+
+/// Nothing leaves this host any more.
+fn device_down() -> Result<Fault, Skip> {
+    let wire = Wire::new()?;
+    let mut pairs = outgoing(&wire, 1);
+    wire.here.ip("link set wire0 down")?;
+    pairs[0].0.write_all(b"hello?").expect("there is room");
+    pause(2_500);
     Ok(Fault::of(pairs).at(wire.here.path()).with(wire))
 }

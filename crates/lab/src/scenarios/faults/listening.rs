@@ -251,11 +251,11 @@ const SYN_BACKLOG_FULL: Scenario = Scenario {
         })?;
         lab.step("they come again and again while the scenario is held; the program accepts and closes");
         let mut round = 0_u32;
-        lab.meanwhile(Duration::from_millis(50), move |lab| {
+        lab.meanwhile(Duration::from_millis(20), move |lab| {
             while let Ok((socket, _)) = lab.host_mut(SUBJECT).accept(listener.socket) {
                 lab.close(Handle { host: SUBJECT, socket })?;
             }
-            if round.is_multiple_of(10) {
+            if round.is_multiple_of(25) {
                 for _ in 0..clients {
                     lab.connecting(PEER, SUBJECT.at(PORT))?;
                 }
