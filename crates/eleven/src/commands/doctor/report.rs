@@ -200,7 +200,7 @@ impl Values {
 
     fn fill(&self, text: &str) -> String {
         let kept = keep_known(text, |name| self.0.contains_key(name));
-        fill(&kept, |name| self.0.get(name).cloned().unwrap_or_else(|| "?".to_owned()))
+        text::numbered(&fill(&kept, |name| self.0.get(name).cloned().unwrap_or_else(|| "?".to_owned())))
     }
 }
 
