@@ -76,6 +76,7 @@ Examples:
   eleven doctor --verbose                  also what was looked at and found healthy
   eleven doctor --from a.json b.json       two snapshots of `eleven snapshot`
   eleven doctor --exit-code --format json  for scripts: 3 means a warning or worse
+  eleven doctor --fix --dry-run            what --fix would set
   eleven doctor --fix --only harmful-sysctl
   eleven doctor --undo                     take back what --fix has set";
 
