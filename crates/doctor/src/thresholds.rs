@@ -52,7 +52,8 @@ pub struct Thresholds {
     pub unread_bytes: u32,
     /// Bytes unread that count in a single look, where nothing says whether they stand.
     pub unread_bytes_one_look: u32,
-    /// Segments toward a prefix below which a share of losses says nothing.
+    /// Segments toward a prefix below which a share of losses says nothing; a critical share of a
+    /// quarter of them is worth a word.
     pub path_segments: u64,
     /// Repeated segments in per cent from which a path is lossy: TCP is slowed noticeably at one
     /// per cent, and healthy paths stay far below it.
@@ -99,13 +100,13 @@ impl Default for Thresholds {
             ports_warning: 80.0,
             ports_critical: 95.0,
             ports_minutes: 15.0,
-            time_wait_many: 100,
+            time_wait_many: 50,
             syn_recv_many: 64,
             syn_recv_unanswered: 50.0,
             syn_sources_many: 16,
             cookies_per_second: 2.0,
             descriptors_warning: 90.0,
-            scan_destinations: 64,
+            scan_destinations: 40,
             unanswered_repeats: 3,
             idle_ms: 60_000,
             idle_many: 10,

@@ -32,9 +32,10 @@ pub(crate) struct Client {
     /// Our data to it is repeated without an answer.
     pub(crate) unanswered: u64,
     pub(crate) close_wait: u64,
-    /// Whether the newest one, which has the highest inode number, is none of the dead.
-    pub(crate) newest_lives: bool,
-    newest_inode: u64,
+    /// Of the highest inode number and the highest descriptor, and whether that one is none of the dead. Both are given out
+    /// in turn as a rule, the one by each processor, the other while nothing is closed.
+    by_inode: (u64, bool),
+    by_descriptor: (u32, bool),
     pub(crate) holder: Option<(u32, std::sync::Arc<str>)>,
 }
 
@@ -42,6 +43,11 @@ impl Client {
     /// Connections that look dead.
     pub(crate) fn dead(&self) -> u64 {
         self.silent + self.unanswered + self.close_wait
+    }
+
+    /// Whether the newest one is none of those, as far as can be told.
+    pub(crate) fn newest_lives(&self) -> bool {
+        self.by_inode.1 || self.by_descriptor.1
     }
 }
 
@@ -87,9 +93,12 @@ impl Clients {
             let is_first = client.silent + client.quiet == 1;
             client.silent_for_ms = if is_first { silent_ms } else { client.silent_for_ms.min(silent_ms) };
         }
-        if let Some(inode) = socket.inode.filter(|inode| *inode >= client.newest_inode) {
-            client.newest_inode = inode;
-            client.newest_lives = socket.state == State::Established && !is_unanswered && silent_ms.is_none();
+        let lives = socket.state == State::Established && !is_unanswered && silent_ms.is_none();
+        if let Some(inode) = socket.inode.filter(|inode| *inode >= client.by_inode.0) {
+            client.by_inode = (inode, lives);
+        }
+        if let Some(owner) = socket.owners.first().filter(|owner| owner.fd >= client.by_descriptor.0) {
+            client.by_descriptor = (owner.fd, lives);
         }
         if client.holder.is_none() {
             client.holder = socket.owners.first().map(|owner| (owner.pid, owner.process.clone()));

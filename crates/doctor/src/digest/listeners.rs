@@ -23,6 +23,8 @@ pub(crate) struct Listener {
     pub(crate) owners: Vec<Owner>,
     pub(crate) user: Option<std::sync::Arc<str>>,
     pub(crate) hidden_owner: bool,
+    /// It is not among the listeners that are expected, where somebody said which are.
+    pub(crate) is_unexpected: bool,
 }
 
 impl Listener {
@@ -43,6 +45,8 @@ pub(crate) struct Listeners {
     pub(crate) all: Vec<Listener>,
     pub(crate) bound: Vec<Listener>,
     ports: Set<(Netns, u16)>,
+    /// Somebody said which listeners are expected.
+    pub(crate) has_expectations: bool,
 }
 
 impl Listeners {
@@ -63,6 +67,7 @@ impl Listeners {
                 owners: socket.owners.iter().take(OWNERS).cloned().collect(),
                 user: socket.user.clone(),
                 hidden_owner: socket.no_owner == Some(KernelOnly::Unreadable),
+                is_unexpected: false,
             });
         }
     }

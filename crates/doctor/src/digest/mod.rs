@@ -247,6 +247,16 @@ impl Digest {
         }
     }
 
+    /// Takes a listener into account of which it is known whether it is expected.
+    pub fn add_listener(&mut self, socket: &Socket, is_expected: bool) {
+        let before = self.listeners.all.len();
+        self.add(socket);
+        self.listeners.has_expectations = true;
+        for listener in &mut self.listeners.all[before..] {
+            listener.is_unexpected = !is_expected;
+        }
+    }
+
     /// Number of a namespace, given when its label comes for the first time.
     fn space(&mut self, label: &Arc<str>) -> Netns {
         if let Some(index) = self.spaces.iter().position(|space| space.label == *label) {

@@ -219,12 +219,18 @@ fn taken(case: &Case<'_>, known: &[(Netns, u16)]) -> Vec<Finding> {
 }
 
 fn judge_unexpected(case: &Case<'_>) -> Judgement {
+    let listeners = &case.after.digest.listeners;
+    let counted = vec![seen("listeners", listeners.all.len() as u64)];
+    let reachable = listeners.all.iter().filter(|listener| !listener.at.ip().is_loopback());
+    if listeners.has_expectations {
+        let findings = reachable
+            .filter(|listener| listener.is_unexpected)
+            .map(|listener| unexpected(case, listener, Severity::Warning).variant("not-expected"));
+        return Judgement::of(findings.collect(), counted);
+    }
     let Some(before) = case.before else { return Judgement::Undecided(vec![Missing::EarlierSnapshot]) };
     let mut findings = Vec::new();
-    for listener in &case.after.digest.listeners.all {
-        if listener.at.ip().is_loopback() {
-            continue;
-        }
+    for listener in reachable {
         let label = case.label(listener.netns);
         // Namespaces of the earlier look only: a new container brings its listeners along.
         let namespace_known = before.digest.spaces.iter().any(|space| space.label == label);
@@ -236,33 +242,36 @@ fn judge_unexpected(case: &Case<'_>) -> Judgement {
         if was_there || !namespace_known {
             continue;
         }
-        let port = listener.at.port();
-        let owner = holder(listener);
-        let pid = owner.as_ref().map(|(pid, _)| *pid);
-        let subject = Subject {
-            local: Some(listener.at.to_string()),
-            state: Some("LISTEN"),
-            ..case.subject(listener.netns, owner)
-        };
         // Within seconds services start all the time; since a snapshot that was kept it is news.
         let severity = if before.saved { Severity::Warning } else { Severity::Info };
-        let mut finding = Finding::new(UNEXPECTED.code, severity, Responsible::Configuration)
-            .about(subject)
-            .count(1)
-            .with("port", port)
-            .maybe("user", listener.user.as_deref())
-            .unsure(Confidence::Likely, &[])
-            .fix(
-                "inspect-listener",
-                pid.map(|pid| format!("ps -o user,lstart,args -p {pid}; systemctl status {pid}")),
-                true,
-            )
-            .fix("bind-loopback", None, true)
-            .see(&["eleven explain LISTEN"]);
-        if listener.hidden_owner {
-            finding.missing.push(Missing::Privilege);
-        }
-        findings.push(finding);
+        findings.push(unexpected(case, listener, severity).unsure(Confidence::Likely, &[]));
     }
-    Judgement::of(findings, vec![seen("listeners", case.after.digest.listeners.all.len() as u64)])
+    Judgement::of(findings, counted)
+}
+
+fn unexpected(case: &Case<'_>, listener: &Listener, severity: Severity) -> Finding {
+    let port = listener.at.port();
+    let owner = holder(listener);
+    let pid = owner.as_ref().map(|(pid, _)| *pid);
+    let subject = Subject {
+        local: Some(listener.at.to_string()),
+        state: Some("LISTEN"),
+        ..case.subject(listener.netns, owner)
+    };
+    let mut finding = Finding::new(UNEXPECTED.code, severity, Responsible::Configuration)
+        .about(subject)
+        .count(1)
+        .with("port", port)
+        .maybe("user", listener.user.as_deref())
+        .fix(
+            "inspect-listener",
+            pid.map(|pid| format!("ps -o user,lstart,args -p {pid}; systemctl status {pid}")),
+            true,
+        )
+        .fix("bind-loopback", None, true)
+        .see(&["eleven explain LISTEN"]);
+    if listener.hidden_owner {
+        finding.missing.push(Missing::Privilege);
+    }
+    finding
 }

@@ -90,7 +90,7 @@ fn judge_heartbeat(case: &Case<'_>) -> Judgement {
         let silent = client.dead() + client.quiet;
         let is_long = client.quiet == 0 || client.count >= case.thresholds.reconnects;
         let looks_like_it = case.before.is_some()
-            && client.newest_lives
+            && client.newest_lives()
             && is_long
             && client.count >= 2
             && silent + 1 == client.count;

@@ -31,18 +31,23 @@ fn judge_lossy(case: &Case<'_>) -> Judgement {
         let recent = earlier.and_then(|earlier| between(earlier, path));
         let share = |path: &Path| path.repeated as f64 * 100.0 / path.segments.max(1) as f64;
         // What happened between the looks counts, if there was enough; else their whole lives.
+        // Of what is lost by the dozen, less has to be seen.
+        let is_enough = |path: &Path| {
+            path.segments >= limits.path_segments
+                || (path.segments >= limits.path_segments / 4 && share(path) >= limits.path_loss_critical)
+        };
         let (judged, is_recent) = match recent {
-            Some(recent) if recent.segments >= limits.path_segments => (recent, true),
+            Some(recent) if is_enough(&recent) => (recent, true),
             _ => (path.clone(), false),
         };
-        if judged.segments < limits.path_segments {
+        if !is_enough(&judged) {
             continue;
         }
         worst = worst.max(share(&judged));
-        // Old losses of a path that is clean now are history.
+        // Old losses of a path that is clean now are history; what was not there before has none.
         let goes_on = case.before.is_none()
             || is_recent
-            || earlier.is_some_and(|earlier| path.repeated > earlier.repeated);
+            || earlier.is_none_or(|earlier| path.repeated > earlier.repeated);
         if share(&judged) < limits.path_loss || !goes_on {
             continue;
         }
@@ -52,8 +57,14 @@ fn judge_lossy(case: &Case<'_>) -> Judgement {
         {
             continue;
         }
-        let severity =
-            if share(&judged) >= limits.path_loss_critical { Severity::Critical } else { Severity::Warning };
+        // A few seconds of one client's bad radio are no fault of this host's network.
+        let severity = if judged.segments < limits.path_segments {
+            Severity::Info
+        } else if share(&judged) >= limits.path_loss_critical {
+            Severity::Critical
+        } else {
+            Severity::Warning
+        };
         let network = format!("{prefix}/{}", if prefix.is_ipv4() { 24 } else { 48 });
         let subject =
             Subject { remote: Some(network), state: Some("ESTABLISHED"), ..case.subject(*netns, None) };

@@ -570,7 +570,8 @@ fn losses() {
     silent(&two(&path(10_000, 10), &path(20_000, 60)));
     // It lost much once, and is clean now; or has hardly sent.
     silent(&two(&path(10_000, 900), &path(20_000, 900)));
-    silent(&two(&path(0, 0), &path(20, 5)));
+    silent(&two(&path(0, 0), &path(10, 5)));
+    first(&two(&path(0, 0), &path(20, 5)), "lossy-path", Responsible::Network);
 }
 
 #[test]

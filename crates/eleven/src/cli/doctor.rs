@@ -30,6 +30,11 @@ pub struct DoctorArgs {
     #[arg(long, value_name = "CODES", value_delimiter = ',')]
     pub skip: Vec<String>,
 
+    /// Which listeners are expected, in the filter language (`sport = :22 or process nginx`): any
+    /// other that can be reached from outside is a finding.
+    #[arg(long, value_name = "FILTER", conflicts_with = "path")]
+    pub expect: Option<String>,
+
     /// Judge the idle timeouts along a path from client to server instead of this host.
     #[arg(long, value_name = "HOP HOP…", conflicts_with_all = ["from", "watch", "fix", "undo"], help_heading = "Along a path")]
     pub path: Option<String>,
@@ -74,6 +79,7 @@ Examples:
   eleven doctor --netns all --for 30s      all namespaces, so that both ends are seen
   eleven doctor --only close-wait-leak     one fault; `eleven explain CODE` tells of each
   eleven doctor --verbose                  also what was looked at and found healthy
+  eleven doctor --expect 'sport = :22 or process nginx'
   eleven doctor --from a.json b.json       two snapshots of `eleven snapshot`
   eleven doctor --exit-code --format json  for scripts: 3 means a warning or worse
   eleven doctor --fix --dry-run            what --fix would set

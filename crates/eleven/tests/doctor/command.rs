@@ -76,6 +76,30 @@ fn rules_can_be_chosen() {
 }
 
 #[test]
+fn listeners_that_nobody_expects() {
+    let net = or_skip!(Net::new());
+    let any: std::net::SocketAddr = ([0, 0, 0, 0], 0).into();
+    let held: Vec<Socket> = net.run(|| vec![listen(any, 2), listen(any, 2), listen(LOOPBACK, 2)]);
+    let [expected, stranger] = [0, 1].map(|index: usize| net.run(|| address(&held[index]).port()));
+    let filter = format!("sport = :{expected}");
+    let options = ["--for", "0s", "--skip", "port-range-overlap", "--expect"];
+    let found = findings_with(&net, &[&options[..], &[&filter]].concat());
+    let finding = first(&found, "unexpected-listener", "configuration");
+    assert_eq!(finding["subject"]["local"], format!("0.0.0.0:{stranger}"));
+    assert_eq!((found.len(), &finding["severity"]), (1, &Value::from("warning")));
+    let both = format!("{filter} or sport = :{stranger}");
+    assert_eq!(findings_with(&net, &[&options[..], &[&both]].concat()), Vec::<Value>::new());
+    // Saved snapshots are judged the same way.
+    let directory = tempfile::tempdir().expect("a place for files");
+    let file = directory.path().join("a.json");
+    let file = file.to_str().expect("plain");
+    net.eleven(&["snapshot", "-o", file]).done();
+    let saved = findings_with(&net, &["--from", file, "--skip", "port-range-overlap", "--expect", &filter]);
+    assert_eq!(first(&saved, "unexpected-listener", "configuration")["subject"], finding["subject"]);
+    run(&["doctor", "--expect", "sport = :http or proces nginx"]).fails(2, &["did you mean `process`"]);
+}
+
+#[test]
 fn snapshots_are_judged_like_the_moment() {
     let net = or_skip!(Net::new());
     let directory = tempfile::tempdir().expect("a place for files");

@@ -1,10 +1,11 @@
 //! What the bench is asked for.
 
 /// Said when it is asked wrongly.
-pub(crate) const USAGE: &str = "usage: faults [--list] [--only NAME]… [--at-once N] [PART OF A NAME]…";
+pub(crate) const USAGE: &str =
+    "usage: faults [--list] [--only NAME]… [--at-once N] [--format json] [PART OF A NAME]…";
 
 /// Options of other tests, which one command hands to all of them: they mean nothing here. Those that take a value.
-const WITH_VALUE: &[&str] = &["--test-threads", "--color", "--format", "--skip", "--logfile", "-Z"];
+const WITH_VALUE: &[&str] = &["--test-threads", "--color", "--skip", "--logfile", "-Z"];
 /// Those that do not.
 const FLAGS: &[&str] =
     &["--nocapture", "--no-capture", "--show-output", "--quiet", "-q", "--include-ignored"];
@@ -14,6 +15,8 @@ const FLAGS: &[&str] =
 pub(crate) struct Arguments {
     /// Only what there is, and nothing is played.
     pub(crate) list: bool,
+    /// An array for programs instead of a table.
+    pub(crate) json: bool,
     /// So many rows at a time.
     pub(crate) at_once: usize,
     only: Vec<String>,
@@ -36,6 +39,8 @@ impl Arguments {
                 || value.clone().or_else(|| arguments.next()).ok_or(format!("{name} needs a value"));
             match name.as_str() {
                 "--list" => read.list = true,
+                // Of the formats of other tests none means anything here.
+                "--format" => read.json = value()? == "json",
                 "--only" => read.only.push(value()?),
                 "--at-once" => {
                     let number = value()?.parse().ok().filter(|number| *number > 0);

@@ -56,7 +56,11 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let played = play::all(&rows, arguments.at_once);
-    table::print(&rows, &played);
+    if arguments.json {
+        println!("{:#}", table::json(&rows, &played));
+    } else {
+        table::print(&rows, &played);
+    }
     let is_wrong = rows.iter().zip(&played).any(|(row, played)| played.is_wrong(row));
     if is_wrong { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }

@@ -1,5 +1,7 @@
 //! The table.
 
+use serde_json::{Value, json};
+
 use crate::play::Played;
 use crate::row::Row;
 
@@ -31,6 +33,26 @@ pub(crate) fn print(rows: &[Row], played: &[Played]) {
     let skipped = played.iter().filter(|played| played.shown.is_err()).count();
     let note = if skipped == 0 { String::new() } else { format!(" ({skipped} skipped)") };
     println!("{} of {} right{note}", rows.len() - wrong - skipped, rows.len());
+}
+
+/// The same as an array, an object a row.
+pub(crate) fn json(rows: &[Row], played: &[Played]) -> Value {
+    let one = |(row, played): (&Row, &Played)| {
+        let shown = played.shown.as_ref().ok();
+        json!({
+            "fault": row.name,
+            "expected": row.expected.map(|expected| expected.code),
+            "first_found": shown.and_then(|shown| shown.first.as_deref()),
+            "responsible_right": shown.and_then(|shown| shown.responsible),
+            "subject_right": shown.and_then(|shown| shown.who),
+            "false_alarms": shown.map(|shown| &shown.false_alarms),
+            "right": shown.map(|shown| shown.is_right(row)),
+            "played_again": played.again,
+            "skipped": played.shown.as_ref().err(),
+            "notes": shown.map(|shown| shown.notes.iter().chain(&shown.lacks).collect::<Vec<_>>()),
+        })
+    };
+    rows.iter().zip(played).map(one).collect()
 }
 
 fn cells(row: &Row, played: &Played) -> [String; 7] {

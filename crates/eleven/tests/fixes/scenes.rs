@@ -327,13 +327,10 @@ fn half_open_peer() -> Played {
     // As the finding has it, and as the texts have it.
     for proposed in [true, false] {
         let wire = Wire::new()?;
-        let (mut here, _there) = across(&wire, 2);
+        let _listener = wire.there.run(|| TcpListener::bind((THERE, 8080))).expect("bound");
+        let _program = Program::start(&wire.here, &format!("talks {THERE}:8080 2 5"));
         wire.cut_outgoing();
-        for connection in &mut here {
-            connection.write_all(b"hello").expect("there is room");
-        }
-        let port = here[0].peer_addr().expect("connected").port();
-        let play = Play::of("half-open-peer", &wire.here, &["--for", "5s"]).set("PORT", &port).look();
+        let play = Play::of("half-open-peer", &wire.here, &["--for", "5s"]).set("PORT", &8080).look();
         let play = if proposed { play.change() } else { play.change_as_told() };
         all.add(play.gone(LOOKS).verified().tally);
     }
@@ -390,11 +387,13 @@ fn stuff(connection: &mut TcpStream) {
 
 fn peer_reader_slow() -> Played {
     let wire = Wire::new()?;
-    let (mut here, there) = across(&wire, 1);
-    stuff(&mut here[0]);
-    let play = Play::of("peer-reader-slow", &wire.here, LOOKS).look().change().change_as_told();
-    drop(there);
-    drop(here);
+    let peer = wire.there.run(|| TcpListener::bind((THERE, 8080))).expect("bound");
+    let program = Program::start(&wire.here, &format!("talks {THERE}:8080 1 65536"));
+    let play = Play::of("peer-reader-slow", &wire.here, LOOKS);
+    assert_eq!(play.finding()["subject"]["pid"], program.pid());
+    let play = play.look().change().change_as_told();
+    drop(peer);
+    drop(program);
     Ok(play.gone(LOOKS).verified().tally)
 }
 

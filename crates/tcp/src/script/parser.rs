@@ -8,7 +8,42 @@ use super::ast::{Action, Event, Icmp, OptionSpec, Script, SegmentSpec, SystemCal
 use super::cursor::{Cursor, ScriptError};
 use super::{expression, symbols};
 use crate::ip::{IcmpKind, Unreachable};
+use crate::suggest::edit_distance;
 use crate::{Ecn, Flags};
+
+/// The calls of the language. Some of them nothing here plays; that is told where they are played.
+const CALLS: [&str; 30] = [
+    "accept",
+    "bind",
+    "cap_set",
+    "close",
+    "connect",
+    "epoll_create",
+    "epoll_ctl",
+    "epoll_wait",
+    "fcntl",
+    "getsockopt",
+    "ioctl",
+    "listen",
+    "open",
+    "pipe",
+    "poll",
+    "read",
+    "readv",
+    "recv",
+    "recvfrom",
+    "recvmsg",
+    "send",
+    "sendfile",
+    "sendmsg",
+    "sendto",
+    "setsockopt",
+    "shutdown",
+    "socket",
+    "splice",
+    "write",
+    "writev",
+];
 
 /// Values nested deeper than this are none.
 const DEEPEST: u32 = 20;
@@ -376,6 +411,12 @@ fn call(cursor: &mut Cursor<'_>) -> Result<SystemCall, ScriptError> {
     let name = cursor.word().to_string();
     if name.is_empty() {
         return Err(place.error("expected a call, a segment (< or >), %{ or ` here"));
+    }
+    if !CALLS.contains(&name.as_str()) {
+        let nearest = CALLS.iter().min_by_key(|call| edit_distance(&name, call)).copied().unwrap_or_default();
+        let is_near = edit_distance(&name, nearest) <= 2;
+        let hint = if is_near { format!("; did you mean {nearest}?") } else { String::new() };
+        return Err(place.error(format!("{name} is no call of the language{hint}")));
     }
     cursor.expect("(")?;
     let mut arguments = Vec::new();

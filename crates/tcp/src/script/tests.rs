@@ -60,6 +60,8 @@ fn errors_tell_where_and_why() {
         ("0 < . 1:1(0) <foo>", "\"foo\" is no option that is known here"),
         ("0 %{ assert tcpi_nothing == 0 }%", "tcpi_nothing is no field of TCP_INFO, nor a number's name"),
         ("0 %{ tcpi_rtt }%", "expected \"assert\" or \"}%\" here"),
+        ("0 conect(3, ..., ...) = 0", "conect is no call of the language; did you mean connect?"),
+        ("0 frobnicate(3) = 0", "frobnicate is no call of the language"),
         ("0 close(3 = 0", "expected \",\" here"),
         ("x", "expected a time in seconds here, as in 0.100"),
         ("0 `sysctl", "this never ends: \"`\" is missing"),

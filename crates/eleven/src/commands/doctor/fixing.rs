@@ -5,7 +5,8 @@ use eleven_knowledge::DoctorTexts;
 use eleven_linux::namespace::{self, NamespaceHandle};
 
 use super::apply::{Wanted, apply, not_of_this_namespace};
-use super::{Chosen, Looks, Report, looking};
+use super::looking::Looking;
+use super::{Chosen, Looks, Report};
 use crate::cli::{DoctorArgs, Global};
 use crate::commands::interrupt::Waiter;
 use crate::commands::{WrongUsage, language};
@@ -13,12 +14,13 @@ use crate::output::note;
 
 /// Applies what the findings propose.
 pub(super) fn run(
-    global: &Global,
+    looking: &Looking<'_>,
     args: &DoctorArgs,
     chosen: &Chosen,
     looks: &Looks,
     findings: &[Finding],
 ) -> anyhow::Result<()> {
+    let global = looking.global;
     let texts = DoctorTexts::of(language(global));
     let mut changes: Vec<(&SysctlChange, &Finding)> = Vec::new();
     // The best change of each finding; what is only worth a word is left alone unless it is named.
@@ -58,7 +60,7 @@ pub(super) fn run(
         return Ok(());
     }
     note("looking again …");
-    let last = looking::again(global, &looks.after, args.during, &Waiter::new()?)?;
+    let last = looking.again(&looks.after, args.during, &Waiter::new()?)?;
     let again = Looks { before: None, after: last };
     // Rates need a look before; the one that was judged is it.
     let case = eleven_doctor::Case::new(Some(&looks.after), &again.after);

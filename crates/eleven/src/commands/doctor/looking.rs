@@ -14,43 +14,110 @@ use eleven_linux::proc::{counters, process};
 use eleven_linux::sock_diag::Extensions;
 use eleven_linux::{ReadError, Taking};
 use eleven_snapshot::{Counters, Snapshot, Socket};
+use eleven_tcp::State;
 
 use super::Looks;
 use super::servers::Traffic;
 use crate::cli::Global;
 use crate::commands::Interrupted;
 use crate::commands::interrupt::Waiter;
+use crate::filter::Filter;
 use crate::output::note;
 
-/// Two looks at this moment, so far apart.
-///
-/// The last of them also fills `traffic`.
-pub(super) fn two_looks(global: &Global, apart: Duration, traffic: &mut Traffic) -> anyhow::Result<Looks> {
-    if apart.is_zero() {
-        let first = seeing(global, None, traffic)?;
-        return Ok(Looks { before: None, after: first });
-    }
-    let first = now(global, None)?;
-    let pulses = wait(&Waiter::new()?, &namespace::open(&global.netns)?.0, apart)?;
-    let mut after = seeing(global, Some(&first), traffic)?;
-    after.pulses = pulses;
-    Ok(Looks { before: Some(first), after })
+/// What a look reads of a socket.
+const CLOSELY: Extensions =
+    Extensions { tcp_info: true, age: true, congestion: false, memory_and_options: false };
+
+/// Where to look, and what is expected there.
+pub(super) struct Looking<'a> {
+    pub(super) global: &'a Global,
+    /// The listeners that are expected; `None` where nobody said.
+    pub(super) expected: Option<Filter>,
 }
 
-/// Waits, reads the counters now and then meanwhile, and looks again.
-///
-/// # Errors
-/// [`Interrupted`] by Ctrl-C, or what reading the kernel gave.
-pub(super) fn again(
-    global: &Global,
-    before: &Look,
-    apart: Duration,
-    waiter: &Waiter,
-) -> anyhow::Result<Look> {
-    let pulses = wait(waiter, &namespace::open(&global.netns)?.0, apart)?;
-    let mut after = now(global, Some(before))?;
-    after.pulses = pulses;
-    Ok(after)
+impl Looking<'_> {
+    /// Two looks at this moment, so far apart. The last of them also sees what web servers and
+    /// proxies have to do with each other.
+    pub(super) fn twice(&self, apart: Duration, traffic: &mut Traffic) -> anyhow::Result<Looks> {
+        if apart.is_zero() {
+            return Ok(Looks { before: None, after: self.seeing(None, traffic)? });
+        }
+        let first = self.now(None)?;
+        let pulses = wait(&Waiter::new()?, &namespace::open(&self.global.netns)?.0, apart)?;
+        let mut after = self.seeing(Some(&first), traffic)?;
+        after.pulses = pulses;
+        Ok(Looks { before: Some(first), after })
+    }
+
+    /// Waits, reads the counters now and then meanwhile, and looks again.
+    ///
+    /// # Errors
+    /// [`Interrupted`] by Ctrl-C, or what reading the kernel gave.
+    pub(super) fn again(&self, before: &Look, apart: Duration, waiter: &Waiter) -> anyhow::Result<Look> {
+        let pulses = wait(waiter, &namespace::open(&self.global.netns)?.0, apart)?;
+        let mut after = self.now(Some(before))?;
+        after.pulses = pulses;
+        Ok(after)
+    }
+
+    /// A look at this moment; one that follows another also looks for what that one suspects.
+    pub(super) fn now(&self, before: Option<&Look>) -> Result<Look, ReadError> {
+        self.look(CLOSELY, before, &mut |_| ())
+    }
+
+    fn seeing(&self, before: Option<&Look>, traffic: &mut Traffic) -> Result<Look, ReadError> {
+        self.look(CLOSELY, before, &mut |socket| traffic.add(socket))
+    }
+
+    fn look(
+        &self,
+        extensions: Extensions,
+        before: Option<&Look>,
+        visitor: &mut (dyn FnMut(&Socket) + Send),
+    ) -> Result<Look, ReadError> {
+        let taking = Taking::begin(&self.global.netns, self.global.reader.into())?;
+        let mut taking = taking.with_extensions(extensions).without_cgroups();
+        let mut namespaces = taking.head().namespaces.clone();
+        if let (NamespaceChoice::One(path), [only]) = (&self.global.netns, namespaces.as_mut_slice())
+            && path.contains('/')
+        {
+            only.namespace.path = Some(path.clone());
+        }
+        let mut digest = match before {
+            None => Digest::first(&namespaces),
+            Some(before) => Digest::following(&before.digest, &namespaces),
+        };
+        let tail = taking.sockets(&mut |socket: &Socket| {
+            add(&mut digest, socket, self.expected.as_ref());
+            visitor(socket);
+            ControlFlow::Continue(())
+        })?;
+        let head = taking.head();
+        let mut look = Look {
+            taken_at_s: head.taken_at_s,
+            boot_id: head.boot_id.clone(),
+            kernel: head.kernel.clone(),
+            reader: tail.reader,
+            saved: false,
+            own_namespace: own(),
+            notes: tail.notes,
+            namespaces,
+            pulses: Vec::new(),
+            processes: tail.processes,
+            details: Vec::new(),
+            digest,
+        };
+        look.details = look.wants_detail().into_iter().filter_map(process::detail).collect();
+        Ok(look)
+    }
+}
+
+/// Takes a socket into account, and of a listener whether it is expected.
+fn add(digest: &mut Digest, socket: &Socket, expected: Option<&Filter>) {
+    match expected.filter(|_| socket.state == State::Listen) {
+        Some(expected) => digest.add_listener(socket, expected.matches(socket)),
+        None => digest.add(socket),
+    }
 }
 
 /// Times the counters are read while waiting.
@@ -109,69 +176,16 @@ fn pulse(namespaces: &[NamespaceHandle]) -> Vec<(Arc<str>, Counters)> {
     namespaces.iter().take(PULSING).filter_map(read).collect()
 }
 
-/// A look at this moment; one that follows another also looks for what that one suspects.
-pub(super) fn now(global: &Global, before: Option<&Look>) -> Result<Look, ReadError> {
-    let extensions = Extensions { tcp_info: true, age: true, ..Extensions::default() };
-    look(global, extensions, before, &mut |_| ())
-}
-
-/// The same, which also sees what web servers and proxies have to do with each other.
-fn seeing(global: &Global, before: Option<&Look>, traffic: &mut Traffic) -> Result<Look, ReadError> {
-    let extensions = Extensions { tcp_info: true, age: true, ..Extensions::default() };
-    look(global, extensions, before, &mut |socket| traffic.add(socket))
-}
-
 /// A single quick look whose sockets `visitor` sees too, and what is clear from it alone.
 pub(in crate::commands) fn one_look(
     global: &Global,
     visitor: &mut (dyn FnMut(&Socket) + Send),
 ) -> Result<(Look, Vec<Finding>), ReadError> {
-    let look = look(global, Extensions::default(), None, visitor)?;
+    let looking = Looking { global, expected: None };
+    let look = looking.look(Extensions::default(), None, visitor)?;
     let (mut findings, _) = judge(&Case::new(None, &look), |_| true);
     findings.retain(|finding| finding.severity > Severity::Info);
     Ok((look, findings))
-}
-
-fn look(
-    global: &Global,
-    extensions: Extensions,
-    before: Option<&Look>,
-    visitor: &mut (dyn FnMut(&Socket) + Send),
-) -> Result<Look, ReadError> {
-    let taking = Taking::begin(&global.netns, global.reader.into())?;
-    let mut taking = taking.with_extensions(extensions).without_cgroups();
-    let mut namespaces = taking.head().namespaces.clone();
-    if let (NamespaceChoice::One(path), [only]) = (&global.netns, namespaces.as_mut_slice())
-        && path.contains('/')
-    {
-        only.namespace.path = Some(path.clone());
-    }
-    let mut digest = match before {
-        None => Digest::first(&namespaces),
-        Some(before) => Digest::following(&before.digest, &namespaces),
-    };
-    let tail = taking.sockets(&mut |socket: &Socket| {
-        digest.add(socket);
-        visitor(socket);
-        ControlFlow::Continue(())
-    })?;
-    let head = taking.head();
-    let mut look = Look {
-        taken_at_s: head.taken_at_s,
-        boot_id: head.boot_id.clone(),
-        kernel: head.kernel.clone(),
-        reader: tail.reader,
-        saved: false,
-        own_namespace: own(),
-        notes: tail.notes,
-        namespaces,
-        pulses: Vec::new(),
-        processes: tail.processes,
-        details: Vec::new(),
-        digest,
-    };
-    look.details = look.wants_detail().into_iter().filter_map(process::detail).collect();
-    Ok(look)
 }
 
 fn own() -> Option<u64> {
@@ -179,7 +193,7 @@ fn own() -> Option<u64> {
 }
 
 /// Saved looks: one, or an earlier and a later one.
-pub(super) fn from_files(paths: &[PathBuf]) -> anyhow::Result<Looks> {
+pub(super) fn from_files(paths: &[PathBuf], expected: Option<&Filter>) -> anyhow::Result<Looks> {
     let mut snapshots = paths.iter().map(|path| read(path)).collect::<anyhow::Result<Vec<Snapshot>>>()?;
     let Some(last) = snapshots.pop() else { anyhow::bail!("no snapshot is named") };
     match snapshots.pop() {
@@ -193,15 +207,15 @@ pub(super) fn from_files(paths: &[PathBuf]) -> anyhow::Result<Looks> {
             if let Some(text) = unlike(&first, &last) {
                 note(&text);
             }
-            let before = look_at(&first, None);
-            let after = look_at(&last, Some(&before.digest));
+            let before = look_at(&first, None, expected);
+            let after = look_at(&last, Some(&before.digest), expected);
             Ok(Looks { before: Some(before), after })
         }
         None => {
             // Twice over the same rows: what the first time suspects, the second looks up the
             // other end of.
-            let first = look_at(&last, None);
-            Ok(Looks { before: None, after: look_at(&last, Some(&first.digest)) })
+            let first = look_at(&last, None, expected);
+            Ok(Looks { before: None, after: look_at(&last, Some(&first.digest), expected) })
         }
     }
 }
@@ -252,13 +266,13 @@ fn read(path: &Path) -> anyhow::Result<Snapshot> {
     Ok(snapshot)
 }
 
-fn look_at(snapshot: &Snapshot, before: Option<&Digest>) -> Look {
+fn look_at(snapshot: &Snapshot, before: Option<&Digest>, expected: Option<&Filter>) -> Look {
     let mut digest = match before {
         None => Digest::first(&snapshot.namespaces),
         Some(before) => Digest::following(before, &snapshot.namespaces),
     };
     for socket in &snapshot.sockets {
-        digest.add(socket);
+        add(&mut digest, socket, expected);
     }
     Look {
         taken_at_s: snapshot.taken_at_s,

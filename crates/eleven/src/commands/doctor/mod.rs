@@ -23,8 +23,9 @@ pub(super) use looking::one_look;
 pub(super) use print::titles as print_titles;
 pub(super) use report::{Report, words};
 
+use self::looking::Looking;
 use self::servers::Traffic;
-use super::{WrongUsage, language};
+use super::{WrongUsage, language, parse_filter};
 use crate::cli::{DoctorArgs, Format, Global};
 use crate::filter::suggest::nearest;
 use crate::output::{CsvRecords, JsonRecords, Output, note};
@@ -47,8 +48,10 @@ pub(super) fn run(global: &Global, args: &DoctorArgs) -> anyhow::Result<ExitCode
         undo::run(global, args.act)?;
         return Ok(ExitCode::SUCCESS);
     }
+    let expected = args.expect.as_ref().map(|words| parse_filter(std::slice::from_ref(words))).transpose()?;
+    let looking = Looking { global, expected };
     if args.watch {
-        watch::run(global, args, &chosen)?;
+        watch::run(&looking, args, &chosen)?;
         return Ok(ExitCode::SUCCESS);
     }
     if !args.set.is_empty() {
@@ -58,9 +61,9 @@ pub(super) fn run(global: &Global, args: &DoctorArgs) -> anyhow::Result<ExitCode
     let given = fronting::given(&args.config)?;
     let mut traffic = Traffic::default();
     let looks = if args.from.is_empty() {
-        looking::two_looks(global, args.during, &mut traffic)?
+        looking.twice(args.during, &mut traffic)?
     } else {
-        looking::from_files(&args.from)?
+        looking::from_files(&args.from, looking.expected.as_ref())?
     };
     looks.say_notes();
     let (mut findings, verdicts) = looks.judge(&chosen);
@@ -81,7 +84,7 @@ pub(super) fn run(global: &Global, args: &DoctorArgs) -> anyhow::Result<ExitCode
     };
     show(global, &texts, &shown)?;
     if args.fix {
-        fixing::run(global, args, &chosen, &looks, &findings)?;
+        fixing::run(&looking, args, &chosen, &looks, &findings)?;
     }
     Ok(exit_code(args, &findings))
 }

@@ -168,7 +168,11 @@ pub(super) fn missing_text(missing: Missing, texts: &DoctorTexts) -> String {
 }
 
 /// Names in braces and what stands for them.
-struct Values(BTreeMap<&'static str, String>);
+struct Values {
+    values: BTreeMap<&'static str, String>,
+    /// What begins a sentence for a program that cannot be seen: a name is written as it is.
+    nobody: Option<String>,
+}
 
 impl Values {
     fn of(finding: &Finding, texts: &DoctorTexts) -> Self {
@@ -178,10 +182,16 @@ impl Values {
         }
         let subject = &finding.subject;
         let clean = |text: &str| text::printable(text).into_owned();
+        let mut nobody = None;
         let holder = match (subject.pid, subject.process.as_deref()) {
             (Some(pid), Some(process)) => format!("{} (pid {pid})", clean(process)),
             (Some(pid), None) => format!("pid {pid}"),
-            _ => texts.word("nobody").to_owned(),
+            _ => {
+                let word = texts.word("nobody");
+                let mut letters = word.chars();
+                nobody = letters.next().map(|first| format!("{}{}", first.to_uppercase(), letters.as_str()));
+                word.to_owned()
+            }
         };
         values.insert("holder", holder);
         values.insert("count", text::thousands(finding.count));
@@ -195,12 +205,18 @@ impl Values {
         add("remote", subject.remote.clone());
         add("sysctl", subject.sysctl.map(str::to_owned));
         add("netns", subject.netns.as_deref().map(str::to_owned));
-        Self(values)
+        Self { values, nobody }
     }
 
     fn fill(&self, text: &str) -> String {
-        let kept = keep_known(text, |name| self.0.contains_key(name));
-        text::numbered(&fill(&kept, |name| self.0.get(name).cloned().unwrap_or_else(|| "?".to_owned())))
+        let mut kept = keep_known(text, |name| self.values.contains_key(name));
+        if let Some(nobody) = &self.nobody {
+            kept = kept.replace(". {holder}", &format!(". {nobody}"));
+            if let Some(rest) = kept.strip_prefix("{holder}") {
+                kept = format!("{nobody}{rest}");
+            }
+        }
+        text::numbered(&fill(&kept, |name| self.values.get(name).cloned().unwrap_or_else(|| "?".to_owned())))
     }
 }
 

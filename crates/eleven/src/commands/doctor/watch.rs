@@ -7,8 +7,9 @@ use eleven_doctor::{Case, Finding, Severity, Subject, judge};
 use eleven_knowledge::DoctorTexts;
 use serde_json::json;
 
-use super::{Chosen, Report, looking, print, report};
-use crate::cli::{DoctorArgs, Format, Global};
+use super::looking::Looking;
+use super::{Chosen, Report, print, report};
+use crate::cli::{DoctorArgs, Format};
 use crate::commands::interrupt::Waiter;
 use crate::commands::{Interrupted, language};
 use crate::output::{CsvRecords, Output, Style};
@@ -26,10 +27,11 @@ fn identity(finding: &Finding) -> (&'static str, Option<&'static str>, Subject) 
     (finding.code, finding.variant, subject)
 }
 
-pub(super) fn run(global: &Global, args: &DoctorArgs, chosen: &Chosen) -> anyhow::Result<()> {
+pub(super) fn run(looking: &Looking<'_>, args: &DoctorArgs, chosen: &Chosen) -> anyhow::Result<()> {
+    let global = looking.global;
     let texts = DoctorTexts::of(language(global));
     let mut output = Output::open(global)?;
-    let mut before = looking::now(global, None)?;
+    let mut before = looking.now(None)?;
     before.notes.iter().for_each(|text| crate::output::note(text));
     let mut known: Vec<Finding> = Vec::new();
     let mut is_first = true;
@@ -38,7 +40,7 @@ pub(super) fn run(global: &Global, args: &DoctorArgs, chosen: &Chosen) -> anyhow
     }
     let waiter = Waiter::new()?;
     loop {
-        let after = match looking::again(global, &before, args.during.max(SHORTEST), &waiter) {
+        let after = match looking.again(&before, args.during.max(SHORTEST), &waiter) {
             // Ctrl-C is how it ends.
             Err(error) if error.is::<Interrupted>() => break,
             after => after?,

@@ -206,7 +206,7 @@ impl<H: ScriptHost> Player<H> {
                 let (most, timeout) = (bytes(count.saturating_sub(2))?, number(count.saturating_sub(1))?);
                 Prepared::Waits(Call::EpollWait { descriptor, most, deadline: self.deadline(timeout) })
             }
-            other => return Err(format!("{other} is no call that is known here")),
+            other => return Err(format!("{other} is a call that is not played here")),
         })
     }
 
