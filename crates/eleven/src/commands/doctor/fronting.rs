@@ -50,16 +50,21 @@ pub(super) fn judge(
             note(&format!("{}: no {} listens here", path.display(), product.title));
         }
     }
-    for server in servers.iter().filter(|server| !given.is_empty() && !server.is_known()) {
-        if let Err(why) = server.source() {
-            note(why);
-        }
+    // Of files that nobody named only --verbose tells.
+    let is_given = |server: &&Server| given.iter().any(|(product, _)| product.name == server.product.name);
+    for server in servers.iter().filter(is_given) {
+        server.source().err().into_iter().for_each(note);
+        server.remarks.iter().for_each(|remark| note(remark));
     }
     let mut findings = Vec::new();
     for link in links(traffic, &servers) {
         findings.extend(of_link(look, &link));
     }
-    Fronting { findings, lines: servers.iter().map(|server| line(server, texts)).collect() }
+    let lines = servers
+        .iter()
+        .flat_map(|server| std::iter::once(line(server, texts)).chain(server.remarks.iter().cloned()))
+        .collect();
+    Fronting { findings, lines }
 }
 
 /// Two servers of which one calls the other.

@@ -140,14 +140,22 @@ pub(super) struct Server {
     pids: Vec<u32>,
     /// Its files, or why they cannot be read.
     files: Result<Vec<Found>, String>,
+    /// What is wrong in them.
+    pub(super) remarks: Vec<String>,
 }
 
 impl Server {
     fn of(pid: u32, product: &'static Product, given: &[(&'static Product, PathBuf)]) -> Self {
         let named: Vec<&PathBuf> =
             given.iter().filter(|(of, _)| of.name == product.name).map(|(_, path)| path).collect();
-        let files = if named.is_empty() { found(pid, product) } else { read_given(product, &named) };
-        Self { product, pid, process: comm(pid).unwrap_or_default(), pids: Vec::new(), files }
+        let mut remarks = Vec::new();
+        let mut say = |remark| remarks.push(remark);
+        let files = if named.is_empty() {
+            found(pid, product, &mut say)
+        } else {
+            read_given(product, &named, &mut say)
+        };
+        Self { product, pid, process: comm(pid).unwrap_or_default(), pids: Vec::new(), files, remarks }
     }
 
     pub(super) fn has(&self, pid: u32) -> bool {
@@ -302,7 +310,7 @@ fn values<'a>(arguments: &'a [String], option: &str) -> Vec<&'a str> {
 }
 
 /// Reads the files that a running process was started with, as that process sees them.
-fn found(pid: u32, product: &'static Product) -> Result<Vec<Found>, String> {
+fn found(pid: u32, product: &'static Product, say: &mut dyn FnMut(String)) -> Result<Vec<Found>, String> {
     let root = Root::of_process(pid).map_err(|error| error.to_string())?;
     let arguments = arguments(pid);
     let (file_option, directory_option) = match product.name {
@@ -331,18 +339,22 @@ fn found(pid: u32, product: &'static Product) -> Result<Vec<Found>, String> {
         };
         for file in parts {
             let base = directory.as_deref().filter(|_| product.name == "apache");
-            let read = read_all(product, &root, &file, base.or(file.parent()).unwrap_or(Path::new("/")));
+            let read = read_all(product, &root, &file, base.or(file.parent()).unwrap_or(Path::new("/")), say);
             all.extend(read.map_err(|error| format!("{}: {error}", file.display()))?);
         }
     }
     Ok(all)
 }
 
-fn read_given(product: &'static Product, files: &[&PathBuf]) -> Result<Vec<Found>, String> {
+fn read_given(
+    product: &'static Product,
+    files: &[&PathBuf],
+    say: &mut dyn FnMut(String),
+) -> Result<Vec<Found>, String> {
     let mut all = Vec::new();
     for file in files {
         let base = file.parent().unwrap_or(Path::new("."));
-        let read = read_all(product, &Root::here(), file, base);
+        let read = read_all(product, &Root::here(), file, base, say);
         all.extend(read.map_err(|error| format!("{}: {error}", file.display()))?);
     }
     Ok(all)
@@ -365,7 +377,7 @@ mod tests {
         let product = PRODUCTS.iter().find(|product| product.name == name).unwrap();
         let config = eleven_doctor::chain::read_config(product, text).unwrap();
         let files = Ok(vec![Found { file: "file".into(), config }]);
-        Server { product, pid: 1, process: name.to_owned(), pids: vec![1], files }
+        Server { product, pid: 1, process: name.to_owned(), pids: vec![1], files, remarks: Vec::new() }
     }
 
     fn seconds(idle: Option<Idle>) -> Option<u64> {
