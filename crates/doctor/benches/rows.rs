@@ -5,8 +5,9 @@
 //! cargo bench -p eleven-doctor -- 1000000            a million
 //! ```
 //!
-//! The host is a busy one: two thirds of the rows are clients of its listeners, a fifth its own
-//! connections to others, a twentieth TIME_WAIT, and some of every kind of trouble.
+//! The host is a busy one: most rows are clients of its listeners, a fifth are ends of connections
+//! within the host, a tenth its own connections to others, a twentieth TIME_WAIT, and some are of
+//! every kind of trouble.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::process::ExitCode;
@@ -148,6 +149,16 @@ impl Rows {
         } else {
             socket.local_port = Some(8000 + (index % 8) as u16);
             socket.remote_port = Some((mixed >> 16) as u16 | 1024);
+        }
+        // Both ends of connections within the host, one behind the other.
+        if index % 10 >= 8 && state == State::Established {
+            let pair = u32::try_from(index / 10).unwrap_or(u32::MAX);
+            let client =
+                (IpAddr::V4(Ipv4Addr::from_bits(0x7f00_0000 | pair >> 14)), 32_768 | pair as u16 & 0x3fff);
+            let server = (IpAddr::V4(Ipv4Addr::LOCALHOST), 8000);
+            let (local, remote) = if index % 10 == 8 { (client, server) } else { (server, client) };
+            (socket.local_address, socket.local_port) = (local.0, Some(local.1));
+            (socket.remote_address, socket.remote_port) = (remote.0, Some(remote.1));
         }
         (socket.recv_queue, socket.send_queue) = (Some(u32::from(index.is_multiple_of(50)) * 9000), Some(0));
         match state {

@@ -29,7 +29,7 @@ def nginx(listen="127.0.0.1:8080", location='return 200 "hello\\n";', more=""):
         file.write(
             f"daemon off; worker_processes 1; pid {where}/pid; error_log {where}/error; {more}"
             f"events {{ worker_connections 4000; }} http {{ access_log off; {paths}"
-            f"server {{ listen {listen}; location / {{ {location} }} }} }}"
+            f"keepalive_timeout 300s; server {{ listen {listen}; location / {{ {location} }} }} }}"
         )
     master = subprocess.Popen(["nginx", "-c", f"{where}/conf"], stderr=subprocess.DEVNULL)
     up(int(listen.split()[0].rsplit(":", 1)[1]))
