@@ -101,6 +101,25 @@ pub(crate) fn counted(number: u64, thing: &str) -> String {
     format!("{} {thing}{}", thousands(number), if number == 1 { "" } else { "s" })
 }
 
+/// Words with `(s)` in a filled sentence, for the number before them: `1 connection(s)`, `2 idle connection(s)`.
+pub(crate) fn numbered(sentence: &str) -> String {
+    let mut parts = sentence.split("(s)").peekable();
+    let mut out = String::with_capacity(sentence.len());
+    while let Some(part) = parts.next() {
+        out.push_str(part);
+        if parts.peek().is_none() {
+            break;
+        }
+        // The noun itself, and at most two adjectives before it.
+        let mut words = part.split_whitespace().rev().skip(1).take(3);
+        let number = words.find(|word| word.starts_with(|c: char| c.is_ascii_digit()));
+        if number != Some("1") {
+            out.push('s');
+        }
+    }
+    out
+}
+
 /// `this socket`, `these 1,234 sockets`.
 pub(crate) fn these(number: u64, thing: &str) -> String {
     if number == 1 { format!("this {thing}") } else { format!("these {}", counted(number, thing)) }
@@ -250,6 +269,11 @@ mod tests {
         assert_eq!(thousands(1_234_567), "1,234,567");
         assert_eq!(thousands(999), "999");
         assert_eq!([0, 1, 1200].map(|n| counted(n, "socket")), ["0 sockets", "1 socket", "1,200 sockets"]);
+        assert_eq!(
+            numbered("1 connection(s) in LAST_ACK, 1,200 reset(s)"),
+            "1 connection in LAST_ACK, 1,200 resets"
+        );
+        assert_eq!(numbered("21 idle connection(s); some socket(s)"), "21 idle connections; some sockets");
         assert_eq!([1, 2].map(|n| these(n, "socket")), ["this socket", "these 2 sockets"]);
     }
 

@@ -4,7 +4,7 @@
 //! leaves the file when what it remembers has been put back.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -191,9 +191,14 @@ fn appending(path: &Path) -> io::Result<File> {
 }
 
 fn ends_with_newline(path: &Path) -> io::Result<bool> {
-    let mut text = Vec::new();
-    File::open(path)?.read_to_end(&mut text)?;
-    Ok(text.last().is_none_or(|byte| *byte == b'\n'))
+    let mut file = File::open(path)?;
+    if file.metadata()?.len() == 0 {
+        return Ok(true);
+    }
+    let mut last = [0];
+    file.seek(io::SeekFrom::End(-1))?;
+    file.read_exact(&mut last)?;
+    Ok(last == *b"\n")
 }
 
 /// Puts a text in the place of a file at once: whoever is interrupted leaves the old one or the new one. A file

@@ -41,7 +41,7 @@ pub struct DoctorArgs {
 
     /// Take timeouts from these configuration files of nginx, Apache httpd and HAProxy: those that the path does not
     /// give, or without a path those of the servers that run here, in place of the files that are found.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["from", "watch", "undo"], value_hint = ValueHint::FilePath, help_heading = "Along a path")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["from", "undo"], value_hint = ValueHint::FilePath, help_heading = "Along a path")]
     pub config: Vec<PathBuf>,
 
     /// Show also which rules passed, and on what numbers.
@@ -82,6 +82,7 @@ Examples:
   eleven doctor --expect 'sport = :22 or process nginx'
   eleven doctor --from a.json b.json       two snapshots of `eleven snapshot`
   eleven doctor --exit-code --format json  for scripts: 3 means a warning or worse
+  eleven doctor --fix --dry-run            what --fix would set
   eleven doctor --fix --only harmful-sysctl
   eleven doctor --undo                     take back what --fix has set";
 

@@ -379,3 +379,50 @@ fn another_boot_and_a_namespace_that_is_gone_are_told() {
 fn run_with_state(state: &Path, arguments: &[&str]) -> Ran {
     eleven(arguments).env("ELEVEN_STATE", state).output().expect("the command starts").into()
 }
+
+#[test]
+fn a_crash_leaves_something_to_undo() {
+    let net = or_skip!(Net::new());
+    let state = tempfile::tempdir().expect("a place for files");
+    let path = "/proc/sys/net/ipv4/tcp_keepalive_time";
+    // Killed as it is about to write the value.
+    let mut command = std::process::Command::new("strace");
+    command
+        .args([
+            "-f",
+            "-q",
+            "-o",
+            "/dev/null",
+            "-P",
+            path,
+            "-e",
+            "trace=write",
+            "-e",
+            "inject=write:signal=SIGKILL",
+        ])
+        .arg(env!("CARGO_BIN_EXE_eleven"))
+        .args([
+            "doctor",
+            "--fix",
+            "--yes",
+            "--set",
+            "tcp_keepalive_time=600",
+            "--set",
+            "tcp_keepalive_probes=5",
+        ])
+        .env("ELEVEN_STATE", state.path())
+        .stdin(std::process::Stdio::null());
+    let killed = net.run(|| command.output()).map_err(|error| format!("no strace: {error}"));
+    let killed = or_skip!(killed);
+    let text = std::fs::read_to_string(state.path().join("undo.jsonl"));
+    let text = or_skip!(text.map_err(|error| format!("strace cannot do it here: {error}, {killed:?}")));
+    let line: serde_json::Value = serde_json::from_str(&text).expect("one whole line");
+    assert_eq!((&line["kind"], &line["name"]), (&"sysctl".into(), &"net.ipv4.tcp_keepalive_time".into()));
+    assert_eq!((&line["from"], &line["to"]), (&"7200".into(), &"600".into()));
+    // As if it had come a moment later.
+    net.run(|| std::fs::write(path, "600")).expect("root may");
+    let undone = with_state(&net, state.path(), &["doctor", "--undo", "--yes"]);
+    assert!(undone.code == Some(0) && undone.stderr.contains("is 7200 again"), "{undone:#?}");
+    assert_eq!(value(&net, "net.ipv4.tcp_keepalive_time"), "7200");
+    assert_eq!(std::fs::read_dir(state.path()).map_or(0, Iterator::count), 1, "only the lock is left");
+}

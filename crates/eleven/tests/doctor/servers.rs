@@ -1,7 +1,7 @@
 //! Idle timeouts of the real nginx, Apache httpd and HAProxy that run here, found by their processes.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::{findings_with, first, silent, whole};
-use crate::support::program::RunInside;
+use crate::support::program::{RunInside, eleven};
 
 /// A server of the test's own, which ends with the value.
 struct Server(Child);
@@ -167,6 +167,26 @@ fn a_server_that_closes_before_its_front_is_found() {
     assert_eq!(net.eleven(&["doctor", "--for", "1s", "--exit-code"]).code, Some(3));
     let chinese = net.eleven(&["doctor", "--for", "1s", "--lang", "zh-CN", "--verbose"]).done();
     assert!(chinese.contains("关闭客户端空闲连接的时间"), "{chinese}");
+    // A watch sees it too.
+    let mut watch = net.run(|| {
+        let mut command = eleven(&[
+            "doctor",
+            "--watch",
+            "--for",
+            "300ms",
+            "--only",
+            "idle-timeout-order",
+            "--format",
+            "ndjson",
+        ]);
+        command.stdout(Stdio::piped()).spawn().expect("it starts")
+    });
+    let mut line = String::new();
+    BufReader::new(watch.stdout.take().expect("a pipe")).read_line(&mut line).expect("a line");
+    let begins: Value = serde_json::from_str(&line).expect("an object");
+    assert_eq!((&begins["change"], &begins["finding"]["count"]), (&"begins".into(), &1.into()), "{line}");
+    kill_process(Pid::from_child(&watch), Signal::INT).expect("it runs");
+    watch.wait().expect("it ends");
     // Not asked for, or from files that the user names in place of those that are found.
     silent(&findings_with(&net, &["--for", "1s", "--skip", "idle-timeout-order"]));
     let longer = files.write("apache-longer.conf", "KeepAliveTimeout 120\n");
@@ -258,6 +278,18 @@ fn files_that_cannot_be_read_are_told_where_it_is_asked_for() {
     let (net, files) = (or_skip!(Net::new()), Files::new());
     let nginx = files.nginx("");
     let _server = or_skip!(Server::start(&net, "nginx", &["-c", &nginx], 8080));
+    // What is wrong in a file that nobody named is nobody's question.
+    let text = fs::read_to_string(&nginx).expect("it is there");
+    files.write("nginx.conf", &format!("{text}\ninclude absent.conf;\nkeepalive_timeout soon;"));
+    let quiet = net.eleven(&["doctor", "--for", "0s", "--format", "json"]);
+    assert_eq!((quiet.code, quiet.stderr.as_str()), (Some(0), ""));
+    for arguments in [&["--verbose"][..], &["--config", &nginx]] {
+        let told = net.eleven(&[&["doctor", "--for", "0s", "--format", "json"], arguments].concat()).stderr;
+        assert!(
+            told.contains("there is no absent.conf") && told.contains("keepalive_timeout soon"),
+            "{told}"
+        );
+    }
     fs::remove_file(&nginx).expect("it is there");
     silent(&findings_with(&net, LOOK));
     let said = net.eleven(&["doctor", "--for", "0s", "--verbose"]).done();

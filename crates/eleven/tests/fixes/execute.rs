@@ -53,7 +53,6 @@ const NAMES: &[&str] = &[
 const NEVER: &[(&str, &str)] = &[
     ("perf top", "it is a live view, for a terminal"),
     ("systemctl disable", "it would disable a unit of this host"),
-    ("iptables -t", "it would need a firewall of its own"),
 ];
 
 /// Whether a command changes something.
@@ -238,6 +237,19 @@ impl Place<'_> {
                 Done::Changed
             }
             "kill" => self.signals(command),
+            "iptables" => {
+                // A namespace has a firewall of its own, if the kernel has those tables.
+                let ran = self.run(command);
+                if ran.code != Some(0) {
+                    return Done::Skipped(ran.stderr.lines().next().unwrap_or("it failed").to_owned());
+                }
+                let chain =
+                    command.split(" -A ").nth(1).and_then(|rest| rest.split(' ').next()).expect("its chain");
+                let table = command.split(' ').nth(2).expect("its table");
+                let rules = self.ran(&format!("iptables -t {table} -S {chain}"));
+                assert!(rules.lines().count() > 1, "`{command}`: {rules}");
+                Done::Changed
+            }
             "eleven" => self.ours(command, bare),
             "ss" => {
                 let rows = self.ran(command).lines().count().saturating_sub(1);

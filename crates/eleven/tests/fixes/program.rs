@@ -141,6 +141,21 @@ fn play(role: &str) -> Box<dyn Any> {
             });
             Box::new(Held(accepted))
         }
+        "talks" => {
+            let connections: Vec<TcpStream> =
+                (0..number(2)).map(|_| TcpStream::connect(place(1)).expect("it listens")).collect();
+            let text = vec![b'x'; number(3)];
+            let pace = Duration::from_millis(if text.len() > 1000 { 1 } else { 100 });
+            let speakers: Vec<TcpStream> =
+                connections.iter().map(|one| one.try_clone().expect("an open descriptor")).collect();
+            thread::spawn(move || {
+                // Until the kernel gives one of them up.
+                while speakers.iter().all(|mut one| one.write_all(&text).is_ok()) {
+                    thread::sleep(pace);
+                }
+            });
+            Box::new(connections)
+        }
         "serves" => {
             let listener = listen(place(1), 64);
             let at = address(&listener);

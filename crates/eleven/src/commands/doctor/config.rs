@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use eleven_doctor::chain::{Config, PRODUCTS, Product, read_config};
 use rustix::fs::{Dir, Mode, OFlags, ResolveFlags};
 
-use crate::output::note;
 use crate::text;
 
 /// Files that include each other without end are left at this.
@@ -105,11 +104,17 @@ impl Root {
     }
 }
 
-/// A file and what it includes. What is wrong with one of those is told, and the rest counts.
+/// A file and what it includes. What is wrong with one of those is told to `say`, and the rest counts.
 ///
 /// # Errors
 /// Why the first one cannot be read.
-pub(super) fn read_all(product: &Product, root: &Root, first: &Path, base: &Path) -> io::Result<Vec<Found>> {
+pub(super) fn read_all(
+    product: &Product,
+    root: &Root,
+    first: &Path,
+    base: &Path,
+    say: &mut dyn FnMut(String),
+) -> io::Result<Vec<Found>> {
     let mut found: Vec<Found> = Vec::new();
     let mut left = vec![first.to_owned()];
     let mut base = base.to_owned();
@@ -123,13 +128,13 @@ pub(super) fn read_all(product: &Product, root: &Root, first: &Path, base: &Path
             // The file that was named must be there; of what it includes the rest counts.
             Err(error) if file == first => return Err(error),
             Err(error) => {
-                note(&format!("{shown}: {error}"));
+                say(format!("{shown}: {error}"));
                 continue;
             }
         };
         let Some(config) = read_config(product, &text) else { continue };
         for error in &config.errors {
-            note(&format!("{shown}:{}: {}", error.line, error.what));
+            say(format!("{shown}:{}: {}", error.line, error.what));
         }
         // httpd's paths start from its ServerRoot.
         if let Some(root) = config.root.as_ref().filter(|_| found.is_empty()) {
@@ -138,7 +143,7 @@ pub(super) fn read_all(product: &Product, root: &Root, first: &Path, base: &Path
         for (line, pattern) in &config.includes {
             let included = matching(root, &base.join(pattern));
             if included.is_empty() && !pattern.contains('*') {
-                note(&format!("{shown}:{line}: there is no {}", text::printable(pattern)));
+                say(format!("{shown}:{line}: there is no {}", text::printable(pattern)));
             }
             left.extend(included);
         }

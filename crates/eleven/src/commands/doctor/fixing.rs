@@ -6,6 +6,7 @@ use eleven_linux::namespace::{self, NamespaceHandle};
 
 use super::apply::{Wanted, apply, not_of_this_namespace};
 use super::looking::Looking;
+use super::servers::Traffic;
 use super::{Chosen, Looks, Report};
 use crate::cli::{DoctorArgs, Global};
 use crate::commands::interrupt::Waiter;
@@ -60,7 +61,7 @@ pub(super) fn run(
         return Ok(());
     }
     note("looking again …");
-    let last = looking.again(&looks.after, args.during, &Waiter::new()?)?;
+    let last = looking.again(&looks.after, args.during, &Waiter::new()?, &mut Traffic::default())?;
     let again = Looks { before: None, after: last };
     // Rates need a look before; the one that was judged is it.
     let case = eleven_doctor::Case::new(Some(&looks.after), &again.after);

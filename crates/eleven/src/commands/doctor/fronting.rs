@@ -50,16 +50,21 @@ pub(super) fn judge(
             note(&format!("{}: no {} listens here", path.display(), product.title));
         }
     }
-    for server in servers.iter().filter(|server| !given.is_empty() && !server.is_known()) {
-        if let Err(why) = server.source() {
-            note(why);
-        }
+    // Of files that nobody named only --verbose tells.
+    let is_given = |server: &&Server| given.iter().any(|(product, _)| product.name == server.product.name);
+    for server in servers.iter().filter(is_given) {
+        server.source().err().into_iter().for_each(note);
+        server.remarks.iter().for_each(|remark| note(remark));
     }
     let mut findings = Vec::new();
     for link in links(traffic, &servers) {
         findings.extend(of_link(look, &link));
     }
-    Fronting { findings, lines: servers.iter().map(|server| line(server, texts)).collect() }
+    let lines = servers
+        .iter()
+        .flat_map(|server| std::iter::once(line(server, texts)).chain(server.remarks.iter().cloned()))
+        .collect();
+    Fronting { findings, lines }
 }
 
 /// Two servers of which one calls the other.
@@ -67,8 +72,11 @@ struct Link<'a> {
     near: &'a Server,
     far: &'a Server,
     /// The connections between them, at either end.
-    between: Vec<(&'a Connection, &'a Connection)>,
+    between: Vec<Between<'a>>,
 }
+
+/// A connection as the near end has it, and as the far end has it, where that was seen.
+type Between<'a> = (&'a Connection, Option<&'a Connection>);
 
 fn links<'a>(traffic: &'a Traffic, servers: &'a [Server]) -> Vec<Link<'a>> {
     let mut by_tuple: BTreeMap<(SocketAddr, SocketAddr), Vec<&Connection>> = BTreeMap::new();
@@ -84,14 +92,23 @@ fn links<'a>(traffic: &'a Traffic, servers: &'a [Server]) -> Vec<Link<'a>> {
     let mut pids: BTreeMap<u32, Option<usize>> = BTreeMap::new();
     let mut server_of =
         |pid: u32| *pids.entry(pid).or_insert_with(|| servers.iter().position(|server| server.has(pid)));
-    let mut found: BTreeMap<(usize, usize), Vec<(&Connection, &Connection)>> = BTreeMap::new();
+    let mut found: BTreeMap<(usize, usize), Vec<Between<'_>>> = BTreeMap::new();
     for connection in &traffic.connections {
         // The one with the port of a listener is the far one.
-        if traffic.listens_on(connection) {
+        if traffic.listener(connection.netns.as_ref(), connection.local.port()).is_some() {
             continue;
         }
-        let Some(other) = other_end(connection).filter(|other| traffic.listens_on(other)) else { continue };
-        if let (Some(near), Some(far)) = (server_of(connection.owner.pid), server_of(other.owner.pid))
+        let other = other_end(connection);
+        let remote = connection.remote;
+        let far = match other {
+            Some(other) => traffic.listener(other.netns.as_ref(), remote.port()).map(|_| other.owner.pid),
+            // One of very many: then whoever listens there, where that can only be here.
+            None if remote.ip().is_loopback() || remote.ip() == connection.local.ip() => {
+                traffic.listener(connection.netns.as_ref(), remote.port())
+            }
+            None => None,
+        };
+        if let (Some(near), Some(far)) = (server_of(connection.owner.pid), far.and_then(&mut server_of))
             && near != far
         {
             found.entry((near, far)).or_default().push((connection, other));
@@ -107,21 +124,21 @@ fn links<'a>(traffic: &'a Traffic, servers: &'a [Server]) -> Vec<Link<'a>> {
 
 fn of_link(look: &Look, Link { near, far, between }: &Link<'_>) -> Vec<Finding> {
     // Without its files a server may have any timeout; and who keeps no connections has none that are idle.
-    if !near.is_known() || !far.is_known() || !near.keeps_upstream() {
+    if !near.is_known() || !far.is_known() || !near.keeps_upstream() || !far.keeps_clients() {
         return Vec::new();
     }
     let Some((connection, other)) = between.first() else { return Vec::new() };
-    let hop = |server: &Server, role, idle, end: &Connection| Hop {
+    let hop = |server: &Server, role, idle, end: Option<&Connection>| Hop {
         name: server.name(),
         role,
         product: Some(server.product),
         idle,
         upstream_idle: None,
-        keepalive: keepalive(end),
+        keepalive: end.and_then(keepalive),
     };
-    let mut hops = vec![hop(near, Role::Client, near.toward_servers(), connection)];
+    let mut hops = vec![hop(near, Role::Client, near.toward_servers(), Some(connection))];
     hops.extend(connection.netns.as_deref().and_then(|netns| tracking(look, netns)));
-    hops.push(hop(far, Role::Server, far.toward_clients(), other));
+    hops.push(hop(far, Role::Server, far.toward_clients(), *other));
     let mut findings = Chain { hops }.findings();
     findings.retain(|finding| finding.severity > Severity::Info);
     for finding in &mut findings {

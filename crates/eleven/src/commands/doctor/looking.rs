@@ -36,26 +36,30 @@ pub(super) struct Looking<'a> {
 }
 
 impl Looking<'_> {
-    /// Two looks at this moment, so far apart. The last of them also sees what web servers and
-    /// proxies have to do with each other.
+    /// Two looks at this moment, so far apart. The last of them fills `traffic` too.
     pub(super) fn twice(&self, apart: Duration, traffic: &mut Traffic) -> anyhow::Result<Looks> {
         if apart.is_zero() {
             return Ok(Looks { before: None, after: self.seeing(None, traffic)? });
         }
         let first = self.now(None)?;
-        let pulses = wait(&Waiter::new()?, &namespace::open(&self.global.netns)?.0, apart)?;
-        let mut after = self.seeing(Some(&first), traffic)?;
-        after.pulses = pulses;
+        let after = self.again(&first, apart, &Waiter::new()?, traffic)?;
         Ok(Looks { before: Some(first), after })
     }
 
-    /// Waits, reads the counters now and then meanwhile, and looks again.
+    /// Waits, reads the counters now and then meanwhile, and looks again, also at what web servers and proxies
+    /// have to do with each other.
     ///
     /// # Errors
     /// [`Interrupted`] by Ctrl-C, or what reading the kernel gave.
-    pub(super) fn again(&self, before: &Look, apart: Duration, waiter: &Waiter) -> anyhow::Result<Look> {
+    pub(super) fn again(
+        &self,
+        before: &Look,
+        apart: Duration,
+        waiter: &Waiter,
+        traffic: &mut Traffic,
+    ) -> anyhow::Result<Look> {
         let pulses = wait(waiter, &namespace::open(&self.global.netns)?.0, apart)?;
-        let mut after = self.now(Some(before))?;
+        let mut after = self.seeing(Some(before), traffic)?;
         after.pulses = pulses;
         Ok(after)
     }

@@ -19,7 +19,7 @@ pub(super) fn judge(path: &str, configs: &[PathBuf]) -> anyhow::Result<Vec<Findi
             format!("{}: it is not told whether this is of nginx, httpd or haproxy", config.display())
         })?;
         let base = config.parent().unwrap_or(Path::new("."));
-        let read = read_all(product, &Root::here(), config, base)
+        let read = read_all(product, &Root::here(), config, base, &mut |text| note(&text))
             .with_context(|| format!("cannot read {}", config.display()))?;
         let mut used = false;
         for hop in &mut chain.hops {

@@ -53,6 +53,7 @@ pub(super) fn all(output: &mut Output, texts: &DoctorTexts, shown: &Shown<'_>) -
 /// `12,345 sockets, 5 s`.
 fn what_was_seen(looks: &Looks, texts: &DoctorTexts) -> String {
     let sockets = format!("{} {}", text::thousands(looks.after.digest.rows()), texts.word("sockets"));
+    let sockets = text::numbered(&sockets);
     match looks.elapsed_s() {
         Some(elapsed) => format!("{sockets}, {}", text::duration((elapsed * 1000.0) as u64)),
         None => sockets,

@@ -216,7 +216,7 @@ impl Values {
                 kept = format!("{nobody}{rest}");
             }
         }
-        fill(&kept, |name| self.values.get(name).cloned().unwrap_or_else(|| "?".to_owned()))
+        text::numbered(&fill(&kept, |name| self.values.get(name).cloned().unwrap_or_else(|| "?".to_owned())))
     }
 }
 

@@ -31,7 +31,7 @@ const USUAL: &[(&str, &[&str])] = &[
     ("haproxy", &["/etc/haproxy/haproxy.cfg", "/usr/local/etc/haproxy/haproxy.cfg"]),
 ];
 
-/// Of a million connections some tell who talks with whom.
+/// Of a million connections some tell who talks with whom: so many that were opened here, and accepted here.
 const MOST_CONNECTIONS: usize = 20_000;
 
 /// HAProxy closes half of its idle connections to a server as often as this (`pool-purge-delay`).
@@ -51,8 +51,10 @@ pub(super) struct Connection {
 #[derive(Debug, Default)]
 pub(super) struct Traffic {
     pub(super) connections: Vec<Connection>,
-    /// Ports that are listened on.
-    ports: Vec<(Option<Arc<str>>, u16)>,
+    /// How many of them were accepted.
+    accepted: usize,
+    /// Ports that are listened on, and by whom.
+    ports: Vec<(Option<Arc<str>>, u16, u32)>,
     /// Processes that listen.
     listening: BTreeMap<u32, &'static Product>,
 }
@@ -69,10 +71,18 @@ impl Traffic {
         let Some(product) = product(&owner.process) else { return };
         match (socket.state, socket.kind) {
             (State::Listen, _) => {
-                self.ports.extend(socket.local_port.map(|port| (socket.netns.clone(), port)));
+                self.ports.extend(socket.local_port.map(|port| (socket.netns.clone(), port, owner.pid)));
                 self.listening.extend(socket.owners.iter().map(|owner| (owner.pid, product)));
             }
-            (State::Established, SocketKind::Full) if self.connections.len() < MOST_CONNECTIONS => {
+            (State::Established, SocketKind::Full) => {
+                // Listeners come first. Of a crowd of clients the few calls to servers behind must not be missed.
+                let was_accepted =
+                    self.listener(socket.netns.as_ref(), socket.local_port.unwrap_or_default()).is_some();
+                let kept = if was_accepted { self.accepted } else { self.connections.len() - self.accepted };
+                if kept >= MOST_CONNECTIONS {
+                    return;
+                }
+                self.accepted += usize::from(was_accepted);
                 let end = |address: std::net::IpAddr, port: Option<u16>| {
                     SocketAddr::new(address.to_canonical(), port.unwrap_or_default())
                 };
@@ -88,10 +98,11 @@ impl Traffic {
         }
     }
 
-    /// Whether the local port of a connection is one that such a program listens on there.
-    pub(super) fn listens_on(&self, connection: &Connection) -> bool {
-        let port = connection.local.port();
-        self.ports.iter().any(|(netns, listening)| *netns == connection.netns && *listening == port)
+    /// Which of these programs listens on a port of a namespace.
+    pub(super) fn listener(&self, netns: Option<&Arc<str>>, port: u16) -> Option<u32> {
+        let found =
+            self.ports.iter().find(|(there, listening, _)| there.as_ref() == netns && *listening == port);
+        found.map(|(.., pid)| *pid)
     }
 
     /// The programs, each with its files read; those given by the user stand for those that would be found.
@@ -129,14 +140,22 @@ pub(super) struct Server {
     pids: Vec<u32>,
     /// Its files, or why they cannot be read.
     files: Result<Vec<Found>, String>,
+    /// What is wrong in them.
+    pub(super) remarks: Vec<String>,
 }
 
 impl Server {
     fn of(pid: u32, product: &'static Product, given: &[(&'static Product, PathBuf)]) -> Self {
         let named: Vec<&PathBuf> =
             given.iter().filter(|(of, _)| of.name == product.name).map(|(_, path)| path).collect();
-        let files = if named.is_empty() { found(pid, product) } else { read_given(product, &named) };
-        Self { product, pid, process: comm(pid).unwrap_or_default(), pids: Vec::new(), files }
+        let mut remarks = Vec::new();
+        let mut say = |remark| remarks.push(remark);
+        let files = if named.is_empty() {
+            found(pid, product, &mut say)
+        } else {
+            read_given(product, &named, &mut say)
+        };
+        Self { product, pid, process: comm(pid).unwrap_or_default(), pids: Vec::new(), files, remarks }
     }
 
     pub(super) fn has(&self, pid: u32) -> bool {
@@ -189,6 +208,17 @@ impl Server {
         });
         let default = || self.product.idle_s.map(|s| (Duration::from_secs(s), Origin::Default));
         set.or_else(|| default().map(|(time, source)| Idle { time, source }))
+    }
+
+    /// Whether it keeps connections of clients open for further requests anywhere.
+    pub(super) fn keeps_clients(&self) -> bool {
+        let mut settings = self
+            .files()
+            .iter()
+            .flat_map(|found| &found.config.settings)
+            .filter(|setting| !setting.upstream)
+            .peekable();
+        settings.peek().is_none() || settings.any(|setting| setting.time.is_some())
     }
 
     /// Whether it keeps connections to its servers for further requests.
@@ -280,7 +310,7 @@ fn values<'a>(arguments: &'a [String], option: &str) -> Vec<&'a str> {
 }
 
 /// Reads the files that a running process was started with, as that process sees them.
-fn found(pid: u32, product: &'static Product) -> Result<Vec<Found>, String> {
+fn found(pid: u32, product: &'static Product, say: &mut dyn FnMut(String)) -> Result<Vec<Found>, String> {
     let root = Root::of_process(pid).map_err(|error| error.to_string())?;
     let arguments = arguments(pid);
     let (file_option, directory_option) = match product.name {
@@ -309,18 +339,22 @@ fn found(pid: u32, product: &'static Product) -> Result<Vec<Found>, String> {
         };
         for file in parts {
             let base = directory.as_deref().filter(|_| product.name == "apache");
-            let read = read_all(product, &root, &file, base.or(file.parent()).unwrap_or(Path::new("/")));
+            let read = read_all(product, &root, &file, base.or(file.parent()).unwrap_or(Path::new("/")), say);
             all.extend(read.map_err(|error| format!("{}: {error}", file.display()))?);
         }
     }
     Ok(all)
 }
 
-fn read_given(product: &'static Product, files: &[&PathBuf]) -> Result<Vec<Found>, String> {
+fn read_given(
+    product: &'static Product,
+    files: &[&PathBuf],
+    say: &mut dyn FnMut(String),
+) -> Result<Vec<Found>, String> {
     let mut all = Vec::new();
     for file in files {
         let base = file.parent().unwrap_or(Path::new("."));
-        let read = read_all(product, &Root::here(), file, base);
+        let read = read_all(product, &Root::here(), file, base, say);
         all.extend(read.map_err(|error| format!("{}: {error}", file.display()))?);
     }
     Ok(all)
@@ -336,6 +370,53 @@ mod tests {
         assert_eq!(values(&words("haproxy -Ws -f a -f b"), "-f"), ["a", "b"]);
         assert_eq!(values(&words("nginx -g x -c/etc/n.conf"), "-c"), ["/etc/n.conf"]);
         assert!(values(&words("apache2 -k start"), "-f").is_empty());
+    }
+
+    /// A server with one file.
+    fn server(name: &str, text: &str) -> Server {
+        let product = PRODUCTS.iter().find(|product| product.name == name).unwrap();
+        let config = eleven_doctor::chain::read_config(product, text).unwrap();
+        let files = Ok(vec![Found { file: "file".into(), config }]);
+        Server { product, pid: 1, process: name.to_owned(), pids: vec![1], files, remarks: Vec::new() }
+    }
+
+    fn seconds(idle: Option<Idle>) -> Option<u64> {
+        idle.map(|idle| idle.time.as_secs())
+    }
+
+    #[test]
+    fn what_surely_holds_is_taken_of_several_settings() {
+        // The far end must close sooner everywhere, the near end later anywhere, before anybody is warned.
+        let nginx = server(
+            "nginx",
+            "http { keepalive_timeout 65; server { keepalive_timeout 15; } server { keepalive_timeout 0; }
+               upstream a { server b; keepalive 4; keepalive_timeout 50s; }
+               upstream c { server d; keepalive_timeout 40s; } server { proxy_read_timeout 5s; } }",
+        );
+        assert_eq!(
+            (seconds(nginx.toward_clients()), seconds(nginx.toward_servers()), nginx.keeps_upstream()),
+            (Some(65), Some(40), true)
+        );
+        assert_eq!(seconds(server("nginx", "").toward_clients()), Some(75));
+        assert!(server("nginx", "").keeps_clients() && !server("nginx", "").keeps_upstream());
+        assert!(!server("nginx", "keepalive_timeout 0;").keeps_clients());
+        let httpd = server("apache", "KeepAliveTimeout 15\nProxyPass / http://a/\n");
+        assert_eq!(
+            (seconds(httpd.toward_clients()), httpd.toward_servers(), httpd.keeps_upstream()),
+            (Some(15), None, true)
+        );
+        assert!(!server("apache", "KeepAlive Off").keeps_clients());
+        let haproxy = server(
+            "haproxy",
+            "defaults\n timeout client 30s\n timeout server 90s\n timeout http-keep-alive 8s\n",
+        );
+        assert_eq!(
+            (seconds(haproxy.toward_clients()), seconds(haproxy.toward_servers())),
+            (Some(8), Some(5))
+        );
+        assert!(
+            haproxy.keeps_upstream() && !server("haproxy", "backend b\n http-reuse never\n").keeps_upstream()
+        );
     }
 
     #[test]

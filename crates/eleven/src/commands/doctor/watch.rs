@@ -8,7 +8,8 @@ use eleven_knowledge::DoctorTexts;
 use serde_json::json;
 
 use super::looking::Looking;
-use super::{Chosen, Report, print, report};
+use super::servers::Traffic;
+use super::{Chosen, Report, TIMEOUT_ORDER, fronting, print, report};
 use crate::cli::{DoctorArgs, Format};
 use crate::commands::interrupt::Waiter;
 use crate::commands::{Interrupted, language};
@@ -39,13 +40,18 @@ pub(super) fn run(looking: &Looking<'_>, args: &DoctorArgs, chosen: &Chosen) -> 
         CsvRecords::new(&mut output, ["at_s", "change"].into_iter().chain(report::CSV_HEADING))?.finish()?;
     }
     let waiter = Waiter::new()?;
+    let given = fronting::given(&args.config)?;
     loop {
-        let after = match looking.again(&before, args.during.max(SHORTEST), &waiter) {
+        let mut traffic = Traffic::default();
+        let after = match looking.again(&before, args.during.max(SHORTEST), &waiter, &mut traffic) {
             // Ctrl-C is how it ends.
             Err(error) if error.is::<Interrupted>() => break,
             after => after?,
         };
-        let (found, _) = judge(&Case::new(Some(&before), &after), |rule| chosen.has(rule));
+        let (mut found, _) = judge(&Case::new(Some(&before), &after), |rule| chosen.has(rule));
+        if chosen.has_code(TIMEOUT_ORDER) {
+            found.extend(fronting::judge(&traffic, &after, &given, &texts).findings);
+        }
         for finding in &found {
             let old = known.iter().find(|old| identity(old) == identity(finding));
             match old {
