@@ -88,7 +88,7 @@ pub struct Thresholds {
     /// Refused attempts from elsewhere a minute: the scanners of the Internet stay below it.
     pub refused_per_minute: f64,
     /// Resets a minute that are more than a word, whatever their share: a load balancer ends its
-    /// health checks by a reset, one every two seconds for each server.
+    /// health checks by a reset, one every two seconds.
     pub resets_many_per_minute: f64,
     /// Connections of one client to one port, all but one silent.
     pub reconnects: u64,
@@ -130,7 +130,7 @@ impl Default for Thresholds {
             conntrack_critical: 98.0,
             memory_warning: 90.0,
             resets_per_minute: 12.0,
-            resets_many_per_minute: 120.0,
+            resets_many_per_minute: 60.0,
             unread_share: 5.0,
             late_share: 25.0,
             refused_per_minute: 120.0,

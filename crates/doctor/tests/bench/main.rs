@@ -658,8 +658,8 @@ fn resets() {
         first(&two(&count(0), &count(20)), code, Responsible::LocalProgram);
         silent(&two(&count(0), &count(1)));
         // Health checks of a load balancer.
-        silent(&two(&count(0), &count(8)));
-        first(&two(&count(0), &count(8)), code, Responsible::LocalProgram);
+        silent(&two(&count(0), &count(4)));
+        first(&two(&count(0), &count(4)), code, Responsible::LocalProgram);
     }
     let aborted = |count: i64, opened: i64| {
         let mut world = World::new();

@@ -32,7 +32,7 @@ pub(super) fn rows() -> Vec<Row> {
         Row::fault("reset-by-linger", "reset-after-close", "local-program", Who::Host, |net| {
             reset_by_linger(net, 50)
         }),
-        Row::healthy("health-checks", |net| reset_by_linger(net, 700)),
+        Row::healthy("health-checks", |net| reset_by_linger(net, 1_200)),
         Row::fault("reset-with-data-unread", "reset-unread-data", "local-program", Who::Host, unread_reset),
         Row::healthy("downloads-broken-off", broken_off),
     ]

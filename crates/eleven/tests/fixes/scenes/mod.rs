@@ -77,22 +77,38 @@ fn every_command_of_every_finding_is_executed() {
     let chosen: Vec<_> =
         SCENES.iter().filter(|(code, _)| only.as_ref().is_none_or(|only| only == code)).collect();
     let (all, failed) = (Mutex::new(Tally::default()), Mutex::new(Vec::new()));
+    let goes_well = |code: &str, scene: &Scene| {
+        match std::panic::catch_unwind(scene) {
+            Ok(Ok(tally)) => all.lock().expect("no panic inside").add(tally),
+            Ok(Err(why)) => eleven_testbed::skipped(&format!("{code}: {why}")),
+            // What it says was printed by then.
+            Err(_) => return false,
+        }
+        true
+    };
     let next = AtomicUsize::new(0);
     thread::scope(|scope| {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
                 while let Some((code, scene)) = chosen.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    match std::panic::catch_unwind(scene) {
-                        Ok(Ok(tally)) => all.lock().expect("no panic inside").add(tally),
-                        Ok(Err(why)) => eleven_testbed::skipped(&format!("{code}: {why}")),
-                        // What it says was printed by then.
-                        Err(_) => failed.lock().expect("no panic inside").push(*code),
+                    if !goes_well(code, scene) {
+                        failed.lock().expect("no panic inside").push((code, scene));
                     }
                 }
             });
         }
     });
-    let (all, failed) = (all.into_inner().expect("all are done"), failed.into_inner().expect("all are done"));
+    // A busy machine may have been too slow for what a scene makes: once more, alone.
+    let failed = failed.into_inner().expect("all are done");
+    let failed: Vec<&str> = failed
+        .into_iter()
+        .filter(|(code, scene)| {
+            let _ = writeln!(std::io::stderr(), "fixes: {code} is played again");
+            !goes_well(code, scene)
+        })
+        .map(|(code, _)| *code)
+        .collect();
+    let all = all.into_inner().expect("all are done");
     let mut stderr = std::io::stderr();
     let skipped: Vec<_> =
         all.skipped.iter().filter(|(command, _)| !all.executed.contains(*command)).collect();
