@@ -37,6 +37,7 @@ const SCENES: &[(&str, Scene)] = &[
     ("fin-wait1-stuck", wire::fin_wait1_stuck),
     ("fin-wait2-held", local::fin_wait2_held),
     ("half-open-peer", wire::half_open_peer),
+    ("half-open-peer", wire::half_open_behind_a_device_that_is_down),
     ("harmful-sysctl", local::harmful_sysctl),
     ("heartbeat-reconnect", judged::heartbeat_reconnect),
     ("idle-timeout-order", judged::idle_timeout_order),

@@ -90,6 +90,16 @@ pub(super) fn half_open_peer() -> Played {
     Ok(all)
 }
 
+/// Data does not even leave this host.
+pub(super) fn half_open_behind_a_device_that_is_down() -> Played {
+    let wire = Wire::new()?;
+    let _listener = wire.there.run(|| TcpListener::bind((THERE, 8080))).expect("bound");
+    let _program = Program::start(&wire.here, &format!("talks {THERE}:8080 1 5"));
+    wire.here.ip("link set wire0 down")?;
+    let play = Play::of("half-open-peer", &wire.here, &["--for", "5s"]).set("PORT", &8080).look();
+    Ok(play.change().gone(LOOKS).verified().tally)
+}
+
 pub(super) fn fin_wait1_stuck() -> Played {
     let wire = Wire::new()?;
     let (here, _there) = across(&wire, 3);
