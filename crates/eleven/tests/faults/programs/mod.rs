@@ -111,6 +111,7 @@ const FILES: &[(&str, &[Line], &[&str])] = &[
                 Who::Remote("127.0.0.1:7008"),
                 &[],
             ),
+            ("server_that_closes_first", "time-wait-normal", "local-program", Who::Named, &[]),
             (
                 "buckets_used_up",
                 "time-wait-overflow",

@@ -37,6 +37,25 @@ def ports_to_spare():
     short_connections(7008, 0.005)
 
 
+def server_that_closes_first():
+    server = listener(7009)
+
+    def serve():
+        while True:
+            connection = server.accept()[0]
+            connection.sendall(b"bye")
+            connection.close()
+
+    pid = child(serve)
+    server.close()
+    for _ in range(200):
+        with socket.create_connection((HERE, 7009)) as connection:
+            while connection.recv(10):
+                pass
+    ready(pid)
+    forever()
+
+
 def buckets_used_up():
     run("sysctl -w net.ipv4.tcp_max_tw_buckets=50")
     ready_soon(2)
