@@ -84,7 +84,11 @@ fn a_list_is_searched_and_every_finding_is_known() {
     for words in ["tcp_fin_timeout = 60", "promises", "look at", "ended by", "finding"] {
         assert!(page.contains(words), "`{words}` is missing in {page}");
     }
+    // What doctor cannot see says why.
+    let page = run(&["lab", "list", "idle-timeout-wrong-order"]).done();
+    assert!(page.contains("no look shows it"), "{page}");
     for scenario in run(&["lab", "list", "--format", "ndjson"]).ndjson() {
+        assert!(scenario["unseen"].is_null() || scenario["finding"].is_string(), "{scenario}");
         if let Some(finding) = scenario["finding"].as_str() {
             run(&["explain", finding]).done();
         }

@@ -71,6 +71,10 @@ pub(super) fn explanation(output: &mut Output, scenario: &Scenario) -> io::Resul
             columns,
         )?;
     }
+    if let Some(why) = scenario.unseen() {
+        let text = format!("no look shows it: {why}");
+        print_paragraph(output, &text, "  unseen    ", "            ", columns)?;
+    }
     output.flush()
 }
 
