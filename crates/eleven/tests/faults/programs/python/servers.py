@@ -33,9 +33,13 @@ def nginx(listen="127.0.0.1:8080", location='return 200 "hello\\n";', more=""):
         )
     master = subprocess.Popen(["nginx", "-c", f"{where}/conf"], stderr=subprocess.DEVNULL)
     up(int(listen.split()[0].rsplit(":", 1)[1]))
-    with open(f"/proc/{master.pid}/task/{master.pid}/children") as children:
-        worker = int(children.read().split()[0])
-    return master.pid, worker
+    # The port is open before the worker is there.
+    while True:
+        with open(f"/proc/{master.pid}/task/{master.pid}/children") as children:
+            workers = children.read().split()
+        if workers:
+            return master.pid, int(workers[0])
+        time.sleep(0.05)
 
 
 def wrk(*arguments, port=8080, path=""):
