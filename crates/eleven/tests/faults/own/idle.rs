@@ -7,7 +7,7 @@ use std::time::Duration;
 use eleven_testbed::wire::Wire;
 use socket2::{SockRef, TcpKeepalive};
 
-use super::{PORT, incoming, outgoing, pause};
+use super::{PORT, connected, outgoing, pause};
 use crate::children::Meanwhile;
 use crate::row::{Fault, Row, Skip, Who};
 
@@ -69,9 +69,9 @@ fn answered() -> Result<Fault, Skip> {
 /// Connections of one client, of which some are used: those of these numbers.
 fn clients(count: usize, used: &[usize]) -> Result<Fault, Skip> {
     let wire = Wire::new()?;
-    let mut pairs = incoming(&wire, count);
     let at = (eleven_testbed::wire::HERE, PORT);
-    let listener = wire.here.run(|| std::net::TcpListener::bind(at)).expect("nobody listens there any more");
+    let listener = wire.here.run(|| std::net::TcpListener::bind(at)).expect("a namespace of its own");
+    let mut pairs = connected(&wire.there, &listener, count);
     let mut talking: Vec<(TcpStream, TcpStream)> = Vec::new();
     for index in used.iter().rev() {
         talking.push(pairs.remove(*index));

@@ -65,6 +65,12 @@ fn incoming(wire: &Wire, count: usize) -> Vec<(TcpStream, TcpStream)> {
 
 fn across(clients: &Net, servers: &Net, at: SocketAddr, count: usize) -> Vec<(TcpStream, TcpStream)> {
     let listener = servers.run(|| TcpListener::bind(at)).expect("a namespace of its own");
+    connected(clients, &listener, count)
+}
+
+/// Connections to somebody who goes on listening.
+fn connected(clients: &Net, listener: &TcpListener, count: usize) -> Vec<(TcpStream, TcpStream)> {
+    let at = listener.local_addr().expect("it is bound");
     let connect = || clients.run(|| TcpStream::connect(at)).expect("it listens");
     (0..count).map(|_| (connect(), listener.accept().expect("a client waits").0)).collect()
 }
