@@ -1,8 +1,10 @@
 //! Real sockets in chosen states. All of it happens in the calling thread's namespace.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
 use std::mem::MaybeUninit;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::thread;
+use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
@@ -116,4 +118,17 @@ pub fn wait_for_end(socket: &Socket) {
 /// Where a socket is bound.
 pub fn address(socket: &Socket) -> SocketAddr {
     socket.local_addr().expect("it is bound").as_socket().expect("an internet socket")
+}
+
+/// Sends until nothing more fits, at either end.
+pub fn stuff(connection: &mut TcpStream) {
+    connection.set_nonblocking(true).expect("an open descriptor");
+    let mut refused = 0;
+    // The receiver's buffer grows while it fills.
+    while refused < 20 {
+        if connection.write(&vec![0; 65_536]).is_err() {
+            refused += 1;
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
 }

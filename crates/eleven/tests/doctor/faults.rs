@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use eleven_testbed::namespace::Net;
 use eleven_testbed::or_skip;
-use eleven_testbed::sockets::{LOOPBACK, address, connect, connecting, listen, pair, wait_for_end};
+use eleven_testbed::sockets::{LOOPBACK, address, connect, connecting, listen, pair, stuff, wait_for_end};
 use eleven_testbed::wire::{HERE, NOWHERE, THERE, Wire};
 use serde_json::Value;
 use socket2::Socket;
@@ -247,19 +247,6 @@ fn a_peer_does_not_close() {
         waiting["title"].as_str().is_some_and(|title| title.contains(&pid) && title.contains("CLOSE_WAIT"))
     );
     assert_eq!(waiting["confidence"], "certain");
-}
-
-/// Sends until nothing more fits.
-fn stuff(connection: &mut TcpStream) {
-    connection.set_nonblocking(true).expect("an open descriptor");
-    let mut refused = 0;
-    // The receiver's buffer grows while it fills.
-    while refused < 20 {
-        if connection.write(&vec![0; 65_536]).is_err() {
-            refused += 1;
-            thread::sleep(Duration::from_millis(20));
-        }
-    }
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Data that waits: for a reader, for a peer that is gone, for a path that carries it.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
 
+use eleven_testbed::sockets::stuff;
 use eleven_testbed::wire::Wire;
 
 use super::{incoming, outgoing, pause};
@@ -33,19 +33,6 @@ pub(super) fn rows() -> Vec<Row> {
         Row::fault("device-down", "half-open-peer", "configuration", PEER, |_| device_down()),
         Row::healthy("small-mtu-known", |_| narrow(false)),
     ]
-}
-
-/// Sends until nothing more fits.
-fn stuff(connection: &mut TcpStream) {
-    connection.set_nonblocking(true).expect("an open descriptor");
-    let mut refused = 0;
-    // The receiver's buffer grows while it fills.
-    while refused < 20 {
-        if connection.write(&vec![0; 65_536]).is_err() {
-            refused += 1;
-            pause(20);
-        }
-    }
 }
 
 /// As much as goes through, read as fast as it comes.

@@ -3,10 +3,11 @@
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
 use eleven_testbed::namespace::Net;
+use eleven_testbed::sockets::stuff;
 use eleven_testbed::wire::{HERE, Wire};
 use serde_json::json;
 
-use super::{LOOK, Played, across, set, stuff};
+use super::{LOOK, Played, across, set};
 use crate::fixes::execute;
 use crate::fixes::play::{Play, Tally, judged};
 use crate::fixes::program::Program;

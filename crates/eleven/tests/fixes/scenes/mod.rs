@@ -11,7 +11,6 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
 
 use eleven_testbed::namespace::Net;
 use eleven_testbed::wire::{THERE, Wire};
@@ -154,17 +153,4 @@ fn across(wire: &Wire, count: usize) -> (Vec<TcpStream>, Vec<TcpStream>) {
     let here = wire.here.run(|| (0..count).map(|_| TcpStream::connect(at).expect("it listens")).collect());
     let there = wire.there.run(|| (0..count).map(|_| listener.accept().expect("it waits").0).collect());
     (here, there)
-}
-
-/// Sends until nothing more fits.
-fn stuff(connection: &mut TcpStream) {
-    connection.set_nonblocking(true).expect("an open descriptor");
-    let mut refused = 0;
-    // The receiver's buffer grows while it fills.
-    while refused < 20 {
-        if connection.write(&vec![0; 65_536]).is_err() {
-            refused += 1;
-            thread::sleep(Duration::from_millis(20));
-        }
-    }
 }

@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use eleven_testbed::sockets::stuff;
 use eleven_testbed::sockets::{address, connecting, listen};
 use eleven_testbed::wire::{HERE, NOWHERE, THERE, Wire};
 use socket2::Socket;
 
-use super::{LOOKS, Played, across, set, stuff};
+use super::{LOOKS, Played, across, set};
 use crate::fixes::play::{Play, Tally};
 use crate::fixes::program::Program;
 use crate::support::program::RunInside;

@@ -6,8 +6,10 @@ use eleven_snapshot::{Socket, TimerKind};
 use eleven_tcp::State::{CloseWait, Closed, Established, FinWait1, FinWait2, LastAck, TimeWait};
 
 use super::super::{ORPHAN_RETRIES, PORT};
+use crate::error::Stop;
 use crate::host::{Direction, PEER, SUBJECT};
 use crate::lab::crowds::count;
+use crate::lab::{Handle, Lab};
 use crate::promise::{Promise, Sight};
 use crate::scenario::{Group, Scenario, Setting};
 use crate::wire::{ALWAYS, Pattern};
@@ -17,6 +19,23 @@ pub(in super::super) const ALL: &[Scenario] =
 
 const CONNECTIONS: Setting =
     Setting { name: "connections", value: "20", usual: "", why: "how many connections there are" };
+
+/// Clients that send a request and close before it is answered, and the ends of each.
+fn asked_and_closed(lab: &mut Lab) -> Result<Vec<(Handle, Handle)>, Stop> {
+    let connections = lab.parameter("connections") as usize;
+    lab.step(format!("{connections} clients connect to the subject, send a request of 100 bytes and close"));
+    let listener = lab.listener(SUBJECT, PORT, 16)?;
+    let pairs = lab.open_many(PEER, listener, PORT, connections as u64)?;
+    lab.quietly(|lab| {
+        lab.each(&pairs, |lab, (client, _)| {
+            let _ = lab.send(*client, &[b'x'; 100])?;
+            lab.close(*client)
+        })?;
+        lab.pass(Duration::from_millis(100))
+    })?;
+    lab.summarize(PEER, format!("{connections} × send(100 bytes), close()"))?;
+    Ok(pairs)
+}
 
 const CLOSE_WAIT_LEAK: Scenario = Scenario {
     name: "close-wait-leak",
@@ -92,20 +111,8 @@ const CLOSE_WAIT_UNREAD: Scenario = Scenario {
         Promise::Seen(SUBJECT, "CLOSE_WAIT with an unread request on every connection"),
     ],
     play: |lab| {
-        let connections = lab.parameter("connections") as usize;
-        lab.step(format!(
-            "{connections} clients connect to the subject, send a request of 100 bytes and close"
-        ));
-        let listener = lab.listener(SUBJECT, PORT, 16)?;
-        let pairs = lab.open_many(PEER, listener, PORT, connections as u64)?;
-        lab.quietly(|lab| {
-            lab.each(&pairs, |lab, (client, _)| {
-                let _ = lab.send(*client, &[b'x'; 100])?;
-                lab.close(*client)
-            })?;
-            lab.pass(Duration::from_millis(100))
-        })?;
-        lab.summarize(PEER, format!("{connections} × send(100 bytes), close()"))?;
+        let pairs = asked_and_closed(lab)?;
+        let connections = pairs.len();
         lab.wait_rows(SUBJECT, "CLOSE_WAIT with an unread request on every connection", |rows| {
             let stuck = |row: &&Socket| row.state == CloseWait && row.recv_queue == Some(101);
             rows.iter().filter(stuck).count() == connections
@@ -137,20 +144,8 @@ const CLOSE_WAIT_FORGOTTEN: Scenario = Scenario {
         Promise::Seen(SUBJECT, "CLOSE_WAIT with Recv-Q 0 on every connection"),
     ],
     play: |lab| {
-        let connections = lab.parameter("connections") as usize;
-        lab.step(format!(
-            "{connections} clients connect to the subject, send a request of 100 bytes and close"
-        ));
-        let listener = lab.listener(SUBJECT, PORT, 16)?;
-        let pairs = lab.open_many(PEER, listener, PORT, connections as u64)?;
-        lab.quietly(|lab| {
-            lab.each(&pairs, |lab, (client, _)| {
-                let _ = lab.send(*client, &[b'x'; 100])?;
-                lab.close(*client)
-            })?;
-            lab.pass(Duration::from_millis(100))
-        })?;
-        lab.summarize(PEER, format!("{connections} × send(100 bytes), close()"))?;
+        let pairs = asked_and_closed(lab)?;
+        let connections = pairs.len();
         lab.look(SUBJECT)?;
         lab.step("the program reads each request with a single call, and does not close");
         let mut servers = pairs.iter().map(|(_, server)| *server);
