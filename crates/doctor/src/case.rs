@@ -155,7 +155,7 @@ impl<'a> Case<'a> {
 
     /// A command to run in a namespace.
     pub(crate) fn command(&self, netns: Netns, command: &str) -> String {
-        format!("{}{command}", self.state(netns).map_or_else(String::new, |state| inside(self.after, state)))
+        self.state(netns).map_or_else(|| command.to_owned(), |state| self.command_in(state, command))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Two namespaces and a wire between them that can be cut in one direction.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 
 use crate::namespace::Net;
 
@@ -67,6 +67,16 @@ impl Wire {
         retries.map_err(|error| format!("no sysctl to write: {error}"))?;
         wire.cut_outgoing();
         Ok(wire)
+    }
+
+    /// Connections from here to there, and their other ends.
+    pub fn connections(&self, count: usize) -> (Vec<TcpStream>, Vec<TcpStream>) {
+        let listener = self.there.run(|| TcpListener::bind((THERE, 0))).expect("bound");
+        let at = listener.local_addr().expect("bound");
+        let here =
+            self.here.run(|| (0..count).map(|_| TcpStream::connect(at).expect("it listens")).collect());
+        let there = self.there.run(|| (0..count).map(|_| listener.accept().expect("it waits").0).collect());
+        (here, there)
     }
 
     /// Loses every frame from here to there from now on; the other direction stays.

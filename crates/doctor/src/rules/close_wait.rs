@@ -78,10 +78,12 @@ impl<'a> Held<'a> {
         let growth = case.per_minute(self.earlier, count).filter(|_| case.before.is_some());
         // One look without an age: only a crowd says something.
         let crowd = case.before.is_none() && count >= 4 * limits.close_wait_standing;
-        if !is_old && !stands && !crowd && self.standing == 0 {
+        let is_few = !is_old && !stands && !crowd;
+        // One look cannot tell what stands from what passes by: it is a word, and so is little that stands.
+        let nothing_stands = if case.before.is_some() { self.standing == 0 } else { self.samples.is_empty() };
+        if is_few && nothing_stands {
             return None;
         }
-        let is_few = !is_old && !stands && !crowd;
         let descriptors = pid
             .and_then(|pid| case.after.detail(pid))
             .and_then(|detail| detail.descriptors_open.zip(detail.descriptor_limit));

@@ -176,19 +176,10 @@ fn nobody_answers() {
     first(&findings(&scan.here), "syn-sent-scan", "local-program");
 }
 
-/// Connections from here to there, and their other ends.
-fn across(wire: &Wire, count: usize) -> (Vec<TcpStream>, Vec<TcpStream>) {
-    let listener = wire.there.run(|| TcpListener::bind((THERE, 0))).expect("bound");
-    let at = listener.local_addr().expect("bound");
-    let here = wire.here.run(|| (0..count).map(|_| TcpStream::connect(at).expect("it listens")).collect());
-    let there = wire.there.run(|| (0..count).map(|_| listener.accept().expect("it waits").0).collect());
-    (here, there)
-}
-
 #[test]
 fn a_peer_vanishes() {
     let wire = or_skip!(Wire::new());
-    let (mut here, _there) = across(&wire, 1);
+    let (mut here, _there) = wire.connections(1);
     let local = here[0].local_addr().expect("bound").to_string();
     // A good second of repeats must be over before the first look.
     let found = |wire: &Wire| super::findings_with(&wire.here, &["--for", "5s"]);
@@ -204,14 +195,14 @@ fn a_peer_vanishes() {
 #[test]
 fn our_fin_is_lost() {
     let wire = or_skip!(Wire::new());
-    let (here, _there) = across(&wire, 3);
+    let (here, _there) = wire.connections(3);
     wire.cut_outgoing();
     drop(here);
     let finding = &findings(&wire.here);
     assert_eq!(first(finding, "fin-wait1-stuck", "network")["subject"]["remote"], THERE.to_string());
 
     let wire = or_skip!(Wire::new());
-    let (here, there) = across(&wire, 3);
+    let (here, there) = wire.connections(3);
     drop(there);
     for mut connection in &here {
         assert_eq!(connection.read(&mut [0; 1]).expect("an end of file"), 0);
@@ -224,7 +215,7 @@ fn our_fin_is_lost() {
 #[test]
 fn a_peer_does_not_close() {
     let wire = or_skip!(Wire::new());
-    let (here, _there) = across(&wire, 6);
+    let (here, _there) = wire.connections(6);
     for connection in &here {
         connection.shutdown(Shutdown::Write).expect("connected");
     }
@@ -252,7 +243,7 @@ fn a_peer_does_not_close() {
 #[test]
 fn nobody_reads() {
     let wire = or_skip!(Wire::new());
-    let (mut here, _there) = across(&wire, 1);
+    let (mut here, _there) = wire.connections(1);
     stuff(&mut here[0]);
     let local = here[0].local_addr().expect("bound").to_string();
     assert_eq!(first(&findings(&wire.here), "peer-reader-slow", "peer")["subject"]["local"], local);
@@ -263,7 +254,7 @@ fn nobody_reads() {
 
     // As full, but read all the time.
     let wire = or_skip!(Wire::new());
-    let (mut here, mut there) = across(&wire, 1);
+    let (mut here, mut there) = wire.connections(1);
     stuff(&mut here[0]);
     let mut piece = vec![0; 30_000];
     let (mut sender, mut reader) = (here.remove(0), there.remove(0));
@@ -364,7 +355,7 @@ fn a_syn_queue_without_cookies() {
 fn large_segments_never_arrive() {
     let wire = or_skip!(Wire::new());
     or_skip!(wire.here.ip("link set wire0 gso_max_segs 1"));
-    let (mut here, mut there) = across(&wire, 1);
+    let (mut here, mut there) = wire.connections(1);
     here[0].write_all(b"small").expect("there is room");
     assert_eq!(there[0].read(&mut [0; 8]).expect("it passes"), 5);
     // A frame that is larger than the other end's MTU is dropped without a word.

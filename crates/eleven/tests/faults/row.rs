@@ -116,7 +116,6 @@ pub(crate) enum Who {
     /// The local address and port.
     Local(&'static str),
     /// The peer or the process that the fault names, both if it names both.
-    #[allow(dead_code, reason = "for rows whose peer's port is found while they are made")]
     Named,
     /// A sysctl.
     Sysctl(&'static str),
@@ -172,7 +171,6 @@ impl Fault {
     }
 
     /// The peer that is at fault.
-    #[allow(dead_code, reason = "for rows whose peer's port is found while they are made")]
     pub(crate) fn from(mut self, remote: impl Into<String>) -> Self {
         self.remote = Some(remote.into());
         self

@@ -64,17 +64,15 @@ fn without_port(socket: &str) -> &str {
 }
 
 impl<'a> Play<'a> {
+    fn without_finding(code: &'static str, net: &'a Net) -> Self {
+        let (fill, rows) = (BTreeMap::new(), BTreeMap::new());
+        Self { code, net, fill, finding: Value::Null, rows, tally: Tally::default() }
+    }
+
     /// Asks the doctor about a namespace with a fault.
     #[track_caller]
     pub(super) fn of(code: &'static str, net: &'a Net, options: &[&str]) -> Self {
-        let mut play = Self {
-            code,
-            net,
-            fill: BTreeMap::new(),
-            finding: Value::Null,
-            rows: BTreeMap::new(),
-            tally: Tally::default(),
-        };
+        let mut play = Self::without_finding(code, net);
         let found = (0..3).find_map(|_| play.found(options));
         play.take(found.unwrap_or_else(|| panic!("the doctor does not find {code}")));
         play
@@ -82,14 +80,7 @@ impl<'a> Play<'a> {
 
     /// The same for a finding that was made otherwise.
     pub(super) fn with(code: &'static str, net: &'a Net, finding: Value) -> Self {
-        let mut play = Self {
-            code,
-            net,
-            fill: BTreeMap::new(),
-            finding: Value::Null,
-            rows: BTreeMap::new(),
-            tally: Tally::default(),
-        };
+        let mut play = Self::without_finding(code, net);
         play.take(finding);
         play
     }

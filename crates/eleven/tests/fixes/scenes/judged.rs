@@ -7,7 +7,7 @@ use eleven_testbed::sockets::stuff;
 use eleven_testbed::wire::{HERE, Wire};
 use serde_json::json;
 
-use super::{LOOK, Played, across, set};
+use super::{LOOK, Played, set};
 use crate::fixes::execute;
 use crate::fixes::play::{Play, Tally, judged};
 use crate::fixes::program::Program;
@@ -76,7 +76,7 @@ pub(super) fn conntrack_full() -> Played {
 
 pub(super) fn orphans_high() -> Played {
     let wire = Wire::new()?;
-    let (here, _there) = across(&wire, 3);
+    let (here, _there) = wire.connections(3);
     wire.cut_outgoing();
     drop(here);
     let directory = tempfile::tempdir().expect("a place for files");
@@ -91,7 +91,7 @@ pub(super) fn orphans_high() -> Played {
 
 pub(super) fn memory_pressure() -> Played {
     let wire = Wire::new()?;
-    let (mut here, there) = across(&wire, 1);
+    let (mut here, there) = wire.connections(1);
     stuff(&mut here[0]);
     let directory = tempfile::tempdir().expect("a place for files");
     let finding = judged("memory-pressure", &wire.here, directory.path(), |snapshot| {
@@ -174,7 +174,7 @@ pub(super) fn heartbeat_reconnect() -> Played {
 
 pub(super) fn lossy_path() -> Played {
     let wire = Wire::new()?;
-    let (here, there) = across(&wire, 2);
+    let (here, there) = wire.connections(2);
     let directory = tempfile::tempdir().expect("a place for files");
     let finding = judged("lossy-path", &wire.here, directory.path(), |snapshot| {
         for socket in snapshot["sockets"].as_array_mut().expect("rows") {

@@ -7,13 +7,11 @@ mod wire;
 
 use std::collections::BTreeSet;
 use std::io::Write;
-use std::net::{TcpListener, TcpStream};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use eleven_testbed::namespace::Net;
-use eleven_testbed::wire::{THERE, Wire};
 
 use super::play::Tally;
 use super::texts;
@@ -145,12 +143,3 @@ const LOOKS: &[&str] = &["--for", "2s"];
 
 /// One look.
 const LOOK: &[&str] = &["--for", "0s"];
-
-/// Connections from here to there, and their other ends.
-fn across(wire: &Wire, count: usize) -> (Vec<TcpStream>, Vec<TcpStream>) {
-    let listener = wire.there.run(|| TcpListener::bind((THERE, 0))).expect("bound");
-    let at = listener.local_addr().expect("bound");
-    let here = wire.here.run(|| (0..count).map(|_| TcpStream::connect(at).expect("it listens")).collect());
-    let there = wire.there.run(|| (0..count).map(|_| listener.accept().expect("it waits").0).collect());
-    (here, there)
-}

@@ -11,7 +11,7 @@ use eleven_testbed::sockets::{address, connecting, listen};
 use eleven_testbed::wire::{HERE, NOWHERE, THERE, Wire};
 use socket2::Socket;
 
-use super::{LOOKS, Played, across, set};
+use super::{LOOKS, Played, set};
 use crate::fixes::play::{Play, Tally};
 use crate::fixes::program::Program;
 use crate::support::program::RunInside;
@@ -103,7 +103,7 @@ pub(super) fn half_open_behind_a_device_that_is_down() -> Played {
 
 pub(super) fn fin_wait1_stuck() -> Played {
     let wire = Wire::new()?;
-    let (here, _there) = across(&wire, 3);
+    let (here, _there) = wire.connections(3);
     wire.cut_outgoing();
     drop(here);
     let play = Play::of("fin-wait1-stuck", &wire.here, LOOKS).look().change().change_as_told();
@@ -112,7 +112,7 @@ pub(super) fn fin_wait1_stuck() -> Played {
 
 pub(super) fn last_ack_stuck() -> Played {
     let wire = Wire::new()?;
-    let (here, there) = across(&wire, 3);
+    let (here, there) = wire.connections(3);
     drop(there);
     for connection in &here {
         assert_eq!(connection.peek(&mut [0; 1]).expect("an end of file"), 0);
@@ -126,7 +126,7 @@ pub(super) fn last_ack_stuck() -> Played {
 
 pub(super) fn closing_stuck() -> Played {
     let wire = Wire::new()?;
-    let (here, there) = across(&wire, 3);
+    let (here, there) = wire.connections(3);
     wire.cut_outgoing();
     // Our FIN is lost, the peer's arrives.
     drop(here);
@@ -164,7 +164,7 @@ pub(super) fn local_reader_slow() -> Played {
 pub(super) fn mtu_blackhole() -> Played {
     let wire = Wire::new()?;
     wire.here.ip("link set wire0 gso_max_segs 1")?;
-    let (mut here, _there) = across(&wire, 1);
+    let (mut here, _there) = wire.connections(1);
     here[0].write_all(b"small").expect("there is room");
     // A frame that is larger than the other end's MTU is dropped without a word.
     wire.there.ip("link set wire1 mtu 900")?;
